@@ -1,0 +1,60 @@
+"""Checks of settings. Each raises `ConfigError` naming flag, value and rule.
+
+A range asks "is it inside?", never "is it outside?", so that `nan` fails.
+"""
+
+import dataclasses
+import math
+from typing import Any, Literal, get_args, get_origin
+
+from vqvae_jax.errors import ConfigError
+
+
+def flag(config: Any, name: str) -> str:
+  """A field's name on the command line."""
+  return f"--{config.PREFIX}{name}".replace("_", "-")
+
+
+def at_least(config: Any, name: str, low: int):
+  """The field is `low` or more."""
+  value = getattr(config, name)
+  if not value >= low:
+    raise ConfigError(f"{flag(config, name)} {value} is below {low}")
+
+
+def positive(config: Any, name: str):
+  """The field is above 0 and finite."""
+  value = getattr(config, name)
+  if not 0 < value < math.inf:
+    raise ConfigError(
+      f"{flag(config, name)} {value} is not a positive, finite number"
+    )
+
+
+def in_range(config: Any, name: str, low: float, high: float):
+  """The field is in [low, high)."""
+  value = getattr(config, name)
+  if not low <= value < high:
+    raise ConfigError(f"{flag(config, name)} {value} is not in [{low}, {high})")
+
+
+def choices(config: Any):
+  """Every field with a literal type holds one of its values."""
+  for field in dataclasses.fields(config):
+    if get_origin(field.type) is not Literal:
+      continue
+    options = get_args(field.type)
+    value = getattr(config, field.name)
+    if value not in options:
+      raise ConfigError(
+        f"{flag(config, field.name)} {value!r} is none of {', '.join(options)}"
+      )
+
+
+def divisible(config: Any, batch_size: int, accumulate: int):
+  """Micro-batches are equally large."""
+  if batch_size % accumulate:
+    raise ConfigError(
+      f"{flag(config, 'batch_size')} {batch_size} is not divisible by "
+      f"{flag(config, 'accumulate')} {accumulate}"
+    )

@@ -1,0 +1,257 @@
+"""A trained run as an object on arrays."""
+
+from functools import cached_property, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int, Key
+
+from vqvae_jax.data import DataSpec
+from vqvae_jax.errors import ConfigError
+from vqvae_jax.priors import check_sampling, log_prob, sample
+from vqvae_jax.sharding import make_mesh, split
+from vqvae_jax.training import workdir as folder
+from vqvae_jax.training.checkpoints import digest
+from vqvae_jax.training.prior import build_prior
+from vqvae_jax.training.run import load_prior, load_tokenizer
+from vqvae_jax.training.tokenizer import build_tokenizer
+
+# Rows that the convenience methods compute at a time, and on each device.
+BATCH = 250
+
+
+def load(workdir: epath.PathLike) -> "Model":
+  """The trained tokenizer and prior of a run folder.
+
+  Args:
+    workdir: the run folder of `train.py`.
+
+  Raises:
+    RunError: if it is no run folder, or holds no tokenizer. A missing prior
+      is an error only when it is used.
+  """
+  return Model(workdir)
+
+
+class Model:
+  """A tokenizer and a prior, ready for arrays.
+
+  Attributes:
+    config: of the run.
+    spec: what is known of its data: image shape, class names, ...
+    mesh: the devices that work is divided among.
+    tokenizer: the Flax module.
+    prior: the Flax module.
+    tokenizer_variables: of the best step.
+    tokenizer_step: that step.
+  """
+
+  def __init__(self, workdir: epath.PathLike, mesh: Mesh | None = None):
+    info = folder.read(workdir)
+    self.config = info.config
+    self.spec: DataSpec = info.spec
+    self.mesh = mesh or make_mesh()
+    self.tokenizer = build_tokenizer(info.config, info.spec)
+    self.prior = build_prior(info.config, info.spec)
+    self._workdir = workdir
+    self.tokenizer_variables, self.tokenizer_step = load_tokenizer(
+      workdir, info.config, info.spec, self.mesh
+    )
+    rows = split(self.mesh)
+    self._encode = jax.jit(
+      partial(self.tokenizer.apply, method="encode"), out_shardings=rows
+    )
+    self._decode = jax.jit(
+      partial(self.tokenizer.apply, method="decode"), out_shardings=rows
+    )
+    self._log_prob = jax.jit(partial(log_prob, self.prior), out_shardings=rows)
+
+  @cached_property
+  def _loaded_prior(self):
+    return load_prior(self._workdir, self.config, self.spec, self.mesh)
+
+  @property
+  def prior_variables(self):
+    """The prior's best weights; loaded at first use."""
+    return self._loaded_prior[0]["params"]
+
+  @property
+  def prior_step(self) -> int:
+    """The step that the prior's best weights are from."""
+    return self._loaded_prior[1]
+
+  @cached_property
+  def tokenizer_digest(self) -> str:
+    """Hex digest of the tokenizer's arrays."""
+    return digest(self.tokenizer_variables)
+
+  @cached_property
+  def prior_digest(self) -> str:
+    """Hex digest of the prior's arrays."""
+    return digest(self.prior_variables)
+
+  def encode(self, images) -> Int[np.ndarray, "n i j"]:
+    """Images to ids.
+
+    Args:
+      images: [n, h, w, c], uint8, or float in [0, 1].
+    """
+    images = self._checked(images)
+    return self._map(self._encode, self.tokenizer_variables, images)
+
+  def decode(self, ids: Int[np.ndarray, "n i j"]) -> Float[np.ndarray, "..."]:
+    """Ids to images [n, h, w, c], float in [0, 1].
+
+    Raises:
+      ConfigError: if ids are not of the grid, or no ids of the codebook.
+    """
+    ids = np.asarray(ids)
+    if ids.ndim != 3 or ids.shape[1:] != tuple(self.prior.grid):
+      raise ConfigError(
+        f"ids of shape {ids.shape} are not [n, {self.prior.grid[0]}, "
+        f"{self.prior.grid[1]}]"
+      )
+    size = self.prior.num_codes
+    if ids.size and not (ids.min() >= 0 and ids.max() < size):
+      raise ConfigError(
+        f"ids from {ids.min()} to {ids.max()} are not all in [0, {size})"
+      )
+    return self._map(
+      self._decode, self.tokenizer_variables, ids.astype(np.int32)
+    )
+
+  def sample(
+    self,
+    labels: Int[np.ndarray, " n"],
+    seed: int = 0,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float = 1.0,
+  ) -> Float[np.ndarray, "n h w c"]:
+    """New images of these classes, float in [0, 1].
+
+    Image i depends on the weights, the seed, i and its label only.
+    """
+    labels = self._labels(labels)
+    check_sampling(temperature, top_k, top_p, self.prior.num_codes)
+    draw = self.sampler(temperature, top_k, top_p)
+    batch = BATCH * self.mesh.size
+    images = []
+    for start in range(0, len(labels), batch):
+      rows = _padded(labels[start : start + batch], batch)
+      drawn = draw(seed, start, rows)
+      images.append(np.asarray(drawn)[: len(labels) - start])
+    return np.concatenate(images).astype(np.float32) / 255
+
+  def log_prob(self, images, labels) -> Float[np.ndarray, " n"]:
+    """Log-probability of the images' ids under the prior, in nats.
+
+    Args:
+      images: as for `encode`.
+      labels: int [n].
+    """
+    ids = self.encode(images)
+    ids = ids.reshape(len(ids), -1)
+    labels = self._labels(labels)
+    if len(labels) != len(ids):
+      raise ConfigError(f"{len(ids)} images but {len(labels)} labels")
+    return self._map(self._log_prob, self.prior_variables, ids, labels)
+
+  def sampler(self, temperature: float, top_k: int | None, top_p: float):
+    """A compiled function that draws blocks of images.
+
+    Returns:
+      `draw(seed, first, labels)`: uint8 images [b, h, w, c] on the devices,
+      numbered from `first` on, for int32 labels [b]. All blocks should be of
+      one size: another size compiles again, and rounds differently.
+    """
+    rows = split(self.mesh)
+
+    def draw(tokenizer, prior, seed, first, labels):
+      numbers = first + jnp.arange(labels.shape[0])
+      keys = image_keys(seed, numbers)
+      keys = jax.lax.with_sharding_constraint(keys, rows)
+      ids = sample(
+        self.prior,
+        prior,
+        keys,
+        labels,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p if top_p < 1 else None,
+      )
+      ids = ids.reshape(-1, *self.prior.grid)
+      images = self.tokenizer.apply(tokenizer, ids, method="decode")
+      return jnp.round(images * 255).astype(jnp.uint8)
+
+    compiled = jax.jit(draw, out_shardings=rows)
+
+    def run(seed, first, labels):
+      labels = jax.device_put(np.asarray(labels, np.int32), rows)
+      return compiled(
+        self.tokenizer_variables, self.prior_variables, seed, first, labels
+      )
+
+    return run
+
+  def _map(self, function, variables, *arrays):
+    """Applies a function in batches of one size, the last one padded."""
+    batch = min(BATCH, -(-len(arrays[0]) // self.mesh.size)) * self.mesh.size
+    results = []
+    for start in range(0, len(arrays[0]), batch):
+      rows = [
+        jax.device_put(
+          _padded(array[start : start + batch], batch), split(self.mesh)
+        )
+        for array in arrays
+      ]
+      result = np.asarray(function(variables, *rows))
+      results.append(result[: len(arrays[0]) - start])
+    return np.concatenate(results)
+
+  def _checked(self, images):
+    images = np.asarray(images)
+    shape = self.spec.image_shape
+    if images.ndim != 4 or images.shape[1:] != tuple(shape):
+      raise ConfigError(
+        f"images of shape {images.shape} are not [n, {shape[0]}, {shape[1]}, "
+        f"{shape[2]}]"
+      )
+    if images.dtype == np.uint8:
+      return images.astype(np.float32) / 255
+    if images.size and not (images.min() >= 0 and images.max() <= 1):
+      raise ConfigError(
+        f"images from {images.min()} to {images.max()} are neither uint8 nor "
+        "in [0, 1]"
+      )
+    return images.astype(np.float32)
+
+  def _labels(self, labels):
+    labels = np.asarray(labels)
+    classes = self.spec.num_classes
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+      raise ConfigError(
+        f"labels of shape {labels.shape}, {labels.dtype}, are not integers [n]"
+      )
+    if labels.size and not (labels.min() >= 0 and labels.max() < classes):
+      raise ConfigError(
+        f"labels from {labels.min()} to {labels.max()} are not all in "
+        f"[0, {classes})"
+      )
+    return labels.astype(np.int32)
+
+
+def image_keys(seed: int, numbers: Int[Array, " n"]) -> Key[Array, " n"]:
+  """The key of each image: a function of the seed and the image's number."""
+  key = jax.random.key(seed)
+  return jax.vmap(lambda n: jax.random.fold_in(key, n))(numbers)
+
+
+def _padded(rows, size):
+  """Repeats the first row until there are `size`."""
+  missing = size - len(rows)
+  return np.concatenate([rows, np.repeat(rows[:1], missing, axis=0)])

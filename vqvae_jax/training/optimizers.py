@@ -1,0 +1,62 @@
+"""From a stage's settings to an optax gradient transformation."""
+
+import jax
+import optax
+
+from vqvae_jax.config import StageConfig
+
+
+def learning_rate_schedule(config: StageConfig) -> optax.Schedule:
+  """Linear warm-up, then the schedule that the configuration names.
+
+  The plateau schedule is constant here; the train step multiplies its updates
+  by the factor that `plateau` keeps.
+  """
+  peak, warmup = config.learning_rate, config.warmup_steps
+  if config.schedule == "cosine":
+    # At least one step, for runs that are shorter than their warm-up.
+    after = optax.cosine_decay_schedule(peak, max(config.steps - warmup, 1))
+  elif config.schedule == "exponential":
+    after = optax.exponential_decay(peak, config.decay_steps, config.decay_rate)
+  else:
+    after = optax.constant_schedule(peak)
+  if not warmup:
+    return after
+  # The first update is not 0: step n has (n + 1) / warmup of the peak.
+  rise = optax.linear_schedule(peak / warmup, peak, max(warmup - 1, 1))
+  return optax.join_schedules([rise, after], [warmup])
+
+
+def optimizer(config: StageConfig) -> optax.GradientTransformation:
+  """Clipping, then the optimizer, under the learning-rate schedule."""
+  schedule = learning_rate_schedule(config)
+  if config.optimizer == "adamw":
+    update = optax.adamw(
+      schedule, weight_decay=config.weight_decay, mask=_decayed
+    )
+  elif config.optimizer == "adam":
+    update = optax.adam(schedule)
+  else:
+    update = optax.sgd(schedule, momentum=config.momentum)
+  if not config.clip_norm:
+    return update
+  return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
+
+
+def plateau(
+  config: StageConfig,
+) -> optax.GradientTransformationExtraArgs:
+  """Reduce-on-plateau, to be updated with the validation loss."""
+  return optax.contrib.reduce_on_plateau(
+    factor=config.plateau_factor, patience=config.plateau_patience
+  )
+
+
+def _decayed(params):
+  """Kernels and matrices decay; biases, scales and codes do not."""
+
+  def decays(path, leaf):
+    names = [getattr(key, "key", "") for key in path]
+    return leaf.ndim > 1 and "quantizer" not in names
+
+  return jax.tree_util.tree_map_with_path(decays, params)

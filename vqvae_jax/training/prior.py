@@ -1,0 +1,101 @@
+"""Stage 2: the prior learns the ids that the tokenizer gives to images."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import PyTree
+from numpy.typing import DTypeLike
+
+from vqvae_jax.config import Config
+from vqvae_jax.data import DataSpec
+from vqvae_jax.data.augment import augment
+from vqvae_jax.priors import TransformerPrior, prior_loss
+from vqvae_jax.training.tokenizer import build_tokenizer, to_float
+
+
+def build_prior(
+  config: Config, spec: DataSpec, dtype: DTypeLike | None = None
+) -> TransformerPrior:
+  """The prior over a run's grid of ids."""
+  height, width, _ = spec.image_shape
+  stride = build_tokenizer(config, spec).stride
+  return TransformerPrior(
+    num_codes=config.tokenizer.codebook_size,
+    num_classes=spec.num_classes,
+    grid=(height // stride, width // stride),
+    layers=config.prior.layers,
+    width=config.prior.width,
+    heads=config.prior.heads,
+    dropout=config.prior.dropout,
+    dtype=dtype or jnp.dtype(config.dtype),
+  )
+
+
+class PriorTask:
+  """Trains a prior; see `state.Task`. Ids are encoded afresh at every step.
+
+  So each step sees newly augmented images, which is what keeps a prior of a
+  small set from learning its ids by heart.
+
+  Attributes:
+    frozen: the tokenizer's variables.
+  """
+
+  def __init__(
+    self,
+    config: Config,
+    spec: DataSpec,
+    tokenizer_variables: PyTree,
+    dtype: DTypeLike | None = None,
+  ):
+    self.tokenizer = build_tokenizer(config, spec, dtype)
+    self.model = build_prior(config, spec, dtype)
+    self.frozen = tokenizer_variables
+    self._augment = spec.augment
+    self._float = jnp.promote_types(self.model.dtype, jnp.float32)
+
+  def init(self, key, batch):
+    labels = batch["label"]
+    height, width = self.model.grid
+    ids = jnp.zeros((labels.shape[0], height * width), jnp.int32)
+    params = self.model.init(key, ids, labels)["params"]
+    return {"params": params, "codebook": {}}
+
+  def prepare(self, frozen, batch, key):
+    images = to_float(batch["image"], self._float)
+    return self._encode(frozen, augment(key, images, self._augment), batch)
+
+  def loss(self, params, codebook, inputs, key):
+    del codebook
+    logits = self.model.apply(
+      {"params": params},
+      inputs["ids"],
+      inputs["label"],
+      train=True,
+      rngs={"dropout": key},
+    )
+    nats = prior_loss(logits, inputs["ids"]).mean()
+    # Per id, so that the learning rate fits grids of any size.
+    loss = nats / inputs["ids"].shape[1]
+    return loss, ({"loss": loss, "nats_per_image": nats}, ())
+
+  def update_codes(self, variables, arrays, key):
+    del arrays, key
+    return variables
+
+  def evaluate(self, variables, frozen, batch):
+    inputs = self._encode(frozen, to_float(batch["image"], self._float), batch)
+    logits = self.model.apply(
+      {"params": variables["params"]}, inputs["ids"], inputs["label"]
+    )
+    nats = prior_loss(logits, inputs["ids"])
+    mask = batch["mask"]
+    return {"count": mask.sum(), "nats_per_image": (nats * mask).sum()}
+
+  def summarize(self, sums):
+    nats = sums["nats_per_image"] / sums["count"]
+    return {"loss": nats, "nats_per_image": nats}
+
+  def _encode(self, tokenizer, images, batch):
+    ids = self.tokenizer.apply(tokenizer, images, method="encode")
+    ids = ids.reshape(ids.shape[0], -1)
+    return {"ids": jax.lax.stop_gradient(ids), "label": batch["label"]}
