@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
+import pytest
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -16,3 +17,20 @@ jax.config.update(
   ),
 )
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory) -> str:
+  """The --dataset of a few small images in three classes."""
+  import tiny
+
+  return tiny.write_npz(tmp_path_factory.mktemp("data") / "bars.npz")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(dataset, tmp_path_factory):
+  """Folder and screen of a whole tiny run; tests must not change it."""
+  import tiny
+
+  folder = tmp_path_factory.mktemp("runs") / "whole"
+  return folder, tiny.run(tiny.config(dataset, folder))

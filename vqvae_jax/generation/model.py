@@ -137,7 +137,6 @@ class Model:
     Image i depends on the weights, the seed, i and its label only.
     """
     labels = self._labels(labels)
-    check_sampling(temperature, top_k, top_p, self.prior.num_codes)
     draw = self.sampler(temperature, top_k, top_p)
     batch = BATCH * self.mesh.size
     images = []
@@ -168,7 +167,11 @@ class Model:
       `draw(seed, first, labels)`: uint8 images [b, h, w, c] on the devices,
       numbered from `first` on, for int32 labels [b]. All blocks should be of
       one size: another size compiles again, and rounds differently.
+
+    Raises:
+      ConfigError: if a sampling parameter is out of range.
     """
+    check_sampling(temperature, top_k, top_p, self.prior.num_codes)
     rows = split(self.mesh)
 
     def draw(tokenizer, prior, seed, first, labels):

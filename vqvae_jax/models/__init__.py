@@ -1,5 +1,6 @@
 """Models that map images to something and back, and how well they do it."""
 
+from vqvae_jax.models.classifier import Classifier
 from vqvae_jax.models.vqvae import VQVAE, VQVAEOutput, build_vqvae
 
-__all__ = ["VQVAE", "VQVAEOutput", "build_vqvae"]
+__all__ = ["Classifier", "VQVAE", "VQVAEOutput", "build_vqvae"]

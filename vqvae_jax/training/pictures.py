@@ -3,7 +3,6 @@
 import io
 from collections.abc import Sequence
 
-import matplotlib.figure
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
@@ -61,6 +60,9 @@ def pairs(
 
 def usage_plot(counts: Sequence[float]) -> UInt8[np.ndarray, "h w 3"]:
   """How often each code is used, the commonest first, on a log axis."""
+  # Here, because this one picture's library takes a second to import.
+  import matplotlib.figure
+
   counts = np.sort(np.asarray(counts))[::-1]
   share = counts / max(counts.sum(), 1)
   used = int((counts > 0).sum())

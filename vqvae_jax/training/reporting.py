@@ -40,7 +40,7 @@ class Reporter:
     self._batch_size = batch_size
     self._console = console
     self._active = jax.process_index() == 0
-    self._timed = (time.monotonic(), start)
+    self._timed: tuple[float, int] | None = None
     self._last_plain = 0.0
     self._shown: dict[str, float] = {}
     if not self._active:
@@ -78,15 +78,17 @@ class Reporter:
     if not self._active:
       return
     now = time.monotonic()
-    since, at = self._timed
+    since, at = self._timed or (now, step)
     # Over at least a second, so that the figure can be read.
-    if now - since > 1 and step > at:
+    if now - since > 1:
       self._shown["images/s"] = (step - at) * self._batch_size / (now - since)
-      self._timed = now, step
+      since, at = now, step
+    # Compiling and evaluating are not a step's time.
+    self._timed = None if "validation_loss" in metrics else (since, at)
     for name in ("loss", "validation_loss"):
       if name in metrics:
         self._shown[name] = metrics[name]
-    self._show(step, now)
+    self._show(step, now, always="validation_loss" in metrics)
     if not write:
       return
     line = {"stage": self._stage, "step": step}
@@ -108,7 +110,7 @@ class Reporter:
       (folder / f"{name}.png").write_bytes(png(pixels))
       self._board.add_image(name, pixels, step, dataformats="HWC")
 
-  def _show(self, step, now):
+  def _show(self, step, now, *, always):
     status = "  ".join(
       f"{name.replace('_', ' ')} {value:.4g}"
       for name, value in self._shown.items()
@@ -116,14 +118,14 @@ class Reporter:
     self._progress.update(self._task, completed=step, status=status)
     if self._console.is_terminal:
       return
-    due = now - self._last_plain > PLAIN_INTERVAL
-    if due or step == self._steps:
+    if always or now - self._last_plain > PLAIN_INTERVAL:
       self._last_plain = now
       left = self._progress.tasks[0].time_remaining
       self._console.print(
         f"{self._stage} {step}/{self._steps}  {status}"
         + (f"  {left:.0f} s left" if left else ""),
         highlight=False,
+        soft_wrap=True,
       )
 
 

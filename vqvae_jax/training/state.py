@@ -153,7 +153,7 @@ def make_train_step(task: Task, config: StageConfig) -> TrainStep:
         variables["params"], average, 1 - decay
       )
     metrics |= {
-      "gradient_norm": optax.global_norm(grads),
+      "gradient_norm": optax.tree.norm(grads),
       "learning_rate": schedule(state.step) * scale,
     }
     state = state.replace(

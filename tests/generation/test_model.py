@@ -1,0 +1,78 @@
+"""`vqvae_jax.load`: arrays in, arrays out."""
+
+import numpy as np
+import pytest
+
+import vqvae_jax
+from vqvae_jax.data import load_data
+from vqvae_jax.errors import ConfigError, RunError
+
+
+@pytest.fixture(scope="module")
+def model(tiny_run):
+  return vqvae_jax.load(tiny_run[0])
+
+
+@pytest.fixture(scope="module")
+def split(model):
+  return load_data(model.config)["train"]
+
+
+def test_encode_takes_pixels_and_floats_alike(model, split):
+  ids = model.encode(split.images[:5])
+  assert ids.shape == (5, 2, 2)
+  assert ids.dtype == np.int32
+  assert ids.min() >= 0 and ids.max() < 16
+  np.testing.assert_array_equal(ids, model.encode(split.images[:5] / 255))
+
+
+def test_decoded_ids_are_the_reconstruction(model, split):
+  images = split.images[:20] / 255
+  out = model.tokenizer.apply(model.tokenizer_variables, images)
+  expected = np.clip(np.asarray(out.outputs) + 0.5, 0, 1)
+  others = model.decode(model.encode(images))
+  np.testing.assert_allclose(others, expected, atol=1e-5)
+  assert others.std() > 0.01
+
+
+def test_sample_depends_on_seed_and_place_only(model):
+  labels = np.array([0, 1, 2, 0, 1])
+  images = model.sample(labels, seed=3)
+  assert images.shape == (5, 8, 8, 1)
+  np.testing.assert_array_equal(images[:2], model.sample(labels[:2], seed=3))
+  assert not np.array_equal(images, model.sample(labels, seed=4))
+
+
+def test_log_prob_is_of_the_ids_and_normalised_over_codes(model, split):
+  labels = split.labels[:6]
+  nats = model.log_prob(split.images[:6], labels)
+  assert nats.shape == (6,)
+  assert (nats < 0).all()
+  # A uniform guess costs log 16 for each of the 4 ids; training beats it.
+  assert nats.mean() > -4 * np.log(16)
+
+
+@pytest.mark.parametrize(
+  ("call", "message"),
+  [
+    (lambda m: m.encode(np.zeros((1, 9, 8, 1))), r"\[n, 8, 8, 1\]"),
+    (lambda m: m.encode(np.full((1, 8, 8, 1), 7.0)), "neither uint8 nor"),
+    (lambda m: m.decode(np.zeros((1, 4), int)), r"\[n, 2, 2\]"),
+    (lambda m: m.decode(np.full((1, 2, 2), 16)), r"not all in \[0, 16\)"),
+    (lambda m: m.sample(np.array([3])), r"not all in \[0, 3\)"),
+    (lambda m: m.sample(np.array([0.5])), "not integers"),
+    (lambda m: m.sample(np.array([0]), temperature=np.nan), "temperature nan"),
+    (
+      lambda m: m.log_prob(np.zeros((2, 8, 8, 1)), np.array([0])),
+      "2 images but 1 labels",
+    ),
+  ],
+)
+def test_wrong_arrays_are_named(model, call, message):
+  with pytest.raises(ConfigError, match=message):
+    call(model)
+
+
+def test_no_run_folder(tmp_path):
+  with pytest.raises(RunError, match="is no run folder"):
+    vqvae_jax.load(tmp_path)

@@ -1,0 +1,17 @@
+"""Images: sources, splits, batches, augmentation."""
+
+from vqvae_jax.data.augment import augment, resolve_augment
+from vqvae_jax.data.dataset import Data, DataSpec, load_data
+from vqvae_jax.data.loader import eval_batches, make_train_iterator
+from vqvae_jax.data.split import Split
+
+__all__ = [
+  "Data",
+  "DataSpec",
+  "Split",
+  "augment",
+  "eval_batches",
+  "load_data",
+  "make_train_iterator",
+  "resolve_augment",
+]

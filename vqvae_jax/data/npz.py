@@ -1,0 +1,222 @@
+"""`npz:FILE`: arrays `images` and `labels`, or those of MedMNIST.
+
+Nothing is unpickled, and what the file declares is checked before memory is
+taken for it.
+"""
+
+import math
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from vqvae_jax.data import images
+from vqvae_jax.data.sources import ArraySource, Dataset
+from vqvae_jax.errors import DataError
+
+MAX_ARRAY_BYTES = 4 * 2**30
+
+
+def open_npz(path: str) -> Dataset:
+  """The data set in an npz file.
+
+  Args:
+    path: of a file with `images` uint8 [n, h, w], [n, h, w, 1] or
+      [n, h, w, 3], optionally `labels` (whole numbers from 0, [n] or [n, 1])
+      and `class_names` (text, one for each label); or, as in MedMNIST,
+      `train_images`, `train_labels`, and the same for `val` and `test`.
+
+  Raises:
+    DataError: if the file is missing or broken, or an array is missing, or
+      has the wrong type or shape, or is larger than `MAX_ARRAY_BYTES`.
+  """
+  file = Path(path).expanduser()
+  if not path or not file.is_file():
+    raise DataError(f"npz:{path} is no file that exists")
+  headers = _read_headers(file)
+  if "images" in headers:
+    prefixes = {"train": ""}
+  elif "train_images" in headers:
+    prefixes = {
+      split: prefix
+      for split, prefix in (
+        ("train", "train_"),
+        ("validation", "val_"),
+        ("test", "test_"),
+      )
+      if f"{prefix}images" in headers
+    }
+  else:
+    found = ", ".join(headers) or "none"
+    raise DataError(
+      f"{file} has no array 'images' (nor MedMNIST's 'train_images'); its "
+      f"arrays: {found}"
+    )
+  train = _source(file, headers, prefixes["train"], None)
+
+  def opener(prefix):
+    return lambda: _source(file, headers, prefix, train.class_names)
+
+  return Dataset(
+    train.name,
+    {split: opener(prefix) for split, prefix in prefixes.items()}
+    | {"train": lambda: train},
+  )
+
+
+def _source(file, headers, prefix, class_names):
+  name = f"npz:{file}"
+  pixels = _load_images(file, headers, f"{prefix}images")
+  labels = _load_labels(file, headers, f"{prefix}labels", len(pixels))
+  if class_names is None:
+    class_names = _class_names(file, headers, labels, f"{prefix}labels")
+  if labels is None:
+    if class_names:
+      raise DataError(f"{file} has no array '{prefix}labels'")
+    labels = np.zeros(len(pixels), np.int64)
+  elif labels.max() >= max(1, len(class_names)):
+    raise DataError(
+      f"{file}: '{prefix}labels' has the label {labels.max()}, beyond the "
+      f"{max(1, len(class_names))} classes there are"
+    )
+  return ArraySource(name, pixels, labels, class_names)
+
+
+def _load_images(file, headers, key):
+  shape, dtype = headers[key]
+  if dtype.hasobject:
+    _refuse_objects(file, key)
+  if dtype != np.uint8:
+    raise DataError(
+      f"{file}: '{key}' is {dtype}, not uint8; store pixels from 0 to 255, "
+      "e.g. (images * 255).astype('uint8') for values in [0, 1]"
+    )
+  if len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3):
+    raise DataError(
+      f"{file}: '{key}' is {list(shape)}, channels first; store "
+      "images.transpose(0, 2, 3, 1)"
+    )
+  if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)):
+    raise DataError(
+      f"{file}: '{key}' is {list(shape)}, neither [n, h, w] nor [n, h, w, 1] "
+      "nor [n, h, w, 3]"
+    )
+  if 0 in shape:
+    raise DataError(f"{file}: '{key}' is {list(shape)}, so it has no pixels")
+  images.check_pixels(f"{file}: '{key}'", shape[1], shape[2])
+  array = _load(file, headers, key)
+  return array if array.ndim == 4 else array[..., None]
+
+
+def _load_labels(file, headers, key, count):
+  if key not in headers:
+    return None
+  shape, dtype = headers[key]
+  if dtype.hasobject:
+    _refuse_objects(file, key)
+  if dtype.kind not in "iu":
+    raise DataError(
+      f"{file}: '{key}' is {dtype}; labels are whole numbers from 0"
+    )
+  if len(shape) == 2 and shape[1] > 1:
+    raise DataError(
+      f"{file}: '{key}' is {list(shape)}: several targets for an image; one "
+      "label each is needed (labels.argmax(1) if they are one-hot)"
+    )
+  if len(shape) not in (1, 2) or math.prod(shape) != shape[0]:
+    raise DataError(f"{file}: '{key}' is {list(shape)}, neither [n] nor [n, 1]")
+  if shape[0] != count:
+    raise DataError(f"{file}: '{key}' has {shape[0]} labels for {count} images")
+  labels = _load(file, headers, key).reshape(-1)
+  low, high = int(labels.min()), int(labels.max())
+  if low < 0 or high >= 2**31:
+    raise DataError(
+      f"{file}: '{key}' has the label {low if low < 0 else high}; labels are "
+      "whole numbers from 0"
+    )
+  return labels.astype(np.int64)
+
+
+def _class_names(file, headers, labels, key):
+  """One name for each class, from the file or the labels' own numbers."""
+  if labels is None:
+    return ()
+  if "class_names" in headers:
+    shape, dtype = headers["class_names"]
+    if dtype.kind != "U" or len(shape) != 1:
+      raise DataError(
+        f"{file}: 'class_names' is {dtype} {list(shape)}, not text [classes]; "
+        "store np.array(['cat', 'dog'])"
+      )
+    return tuple(str(name) for name in _load(file, headers, "class_names"))
+  present = np.unique(labels)
+  if present[0] > 0 and present[-1] == len(present):
+    raise DataError(
+      f"{file}: '{key}' counts from {present[0]}; labels are whole numbers "
+      "from 0 (store labels - 1)"
+    )
+  # One class too many shows a gap; naming all of 10**9 would take the memory.
+  gaps = np.flatnonzero(present != np.arange(len(present)))
+  if len(gaps):
+    raise DataError(
+      f"{file}: '{key}' reaches {present[-1]} but no image has the label "
+      f"{gaps[0]}; number the classes from 0 without gaps"
+    )
+  return tuple(str(label) for label in present)
+
+
+def _read_headers(file):
+  """Shape and type of each array, from the headers alone."""
+  try:
+    with zipfile.ZipFile(file) as archive:
+      return {
+        entry.filename.removesuffix(".npy"): _read_header(archive, entry, file)
+        for entry in archive.infolist()
+        if entry.filename.endswith(".npy")
+      }
+  except DataError:
+    raise
+  except Exception as error:  # zipfile raises many kinds for broken files.
+    raise DataError(f"{file} is no npz file: {error}") from None
+
+
+def _read_header(archive, entry, file):
+  with archive.open(entry) as stream:
+    version = np.lib.format.read_magic(stream)
+    read = (
+      np.lib.format.read_array_header_1_0
+      if version == (1, 0)
+      else np.lib.format.read_array_header_2_0
+    )
+    shape, _, dtype = read(stream)
+    size = math.prod(shape) * dtype.itemsize
+    if not dtype.hasobject and stream.tell() + size != entry.file_size:
+      raise DataError(
+        f"{file}: the array {entry.filename} declares {size} bytes but the "
+        f"file holds {entry.file_size - stream.tell()}"
+      )
+  return shape, dtype
+
+
+def _load(file, headers, key):
+  shape, dtype = headers[key]
+  size = math.prod(shape) * dtype.itemsize
+  if size > MAX_ARRAY_BYTES:
+    raise DataError(
+      f"{file}: '{key}' declares {size / 2**30:.1f} GiB, more than the "
+      f"{MAX_ARRAY_BYTES / 2**30:g} GiB that are read into memory; use "
+      "folder:DIR for a set of that size"
+    )
+  try:
+    with np.load(os.fspath(file), allow_pickle=False) as arrays:
+      return arrays[key]
+  except Exception as error:
+    raise DataError(f"{file}: '{key}' cannot be read: {error}") from None
+
+
+def _refuse_objects(file, key):
+  raise DataError(
+    f"{file}: '{key}' holds Python objects, which are never unpickled; store "
+    "one plain array (all images of one size)"
+  )

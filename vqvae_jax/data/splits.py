@@ -1,0 +1,163 @@
+"""Class-stratified cuts by seed, with or without groups that stay together.
+
+Every function returns sorted positions, and the same ones on every machine:
+the bit streams of NumPy's generators are guaranteed, their `permutation` and
+`choice` are not.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from vqvae_jax.errors import DataError
+
+# Cuts that must not move with --seed: a test split above all.
+FIXED_SEED = 5_000
+HELD_OUT = 0.2
+
+Indices = Int[np.ndarray, " n"]
+
+
+def permutation(count: int, *seeds: int) -> Indices:
+  """A random order of `range(count)`, the same for the same arguments."""
+  # The count is part of the seed, so that two cuts by one seed, one after the
+  # other, do not follow the same bits.
+  bits = np.random.Philox(np.random.SeedSequence([*seeds, count]))
+  return np.argsort(bits.random_raw(count), kind="stable")
+
+
+def cut(
+  labels: Indices, pool: Indices, count: int, seed: int, leave: int = 1
+) -> tuple[Indices, Indices]:
+  """Cuts `count` of the pool's images off, each class in proportion.
+
+  Args:
+    labels: of all images.
+    pool: positions of the images to divide.
+    count: images to cut off in all.
+    seed: of the choice.
+    leave: images of each class that must stay, where the class has as many.
+
+  Returns:
+    Positions that stay and positions cut off. A class of at least `leave` + 1
+    images has one among the latter, even if that makes them more than
+    `count`.
+  """
+  pool = np.asarray(pool)[permutation(len(pool), seed)]
+  classes, counts = np.unique(labels[pool], return_counts=True)
+  shares = allot(
+    count,
+    counts * (count / len(pool)),
+    low=np.minimum(1, np.maximum(counts - leave, 0)),
+    high=np.maximum(counts - leave, 0),
+  )
+  cut_off = _first_of_each(labels, pool, classes, shares)
+  return np.setdiff1d(pool, cut_off), cut_off
+
+
+def cut_groups(
+  labels: Indices,
+  groups: Sequence[str],
+  pool: Indices,
+  count: int,
+  seed: int,
+  leave: int = 1,
+) -> tuple[Indices, Indices]:
+  """As `cut`, but images of one group stay on one side.
+
+  Groups are taken in random order, larger ones first, wherever that brings
+  the classes of the cut closer to their shares; so the cut has about `count`
+  images.
+
+  Args:
+    labels: of all images.
+    groups: of all images.
+    pool: positions of the images to divide.
+    count: images to cut off in all.
+    seed: of the choice.
+    leave: groups of each class that must stay, where the class has as many.
+  """
+  classes, codes = np.unique(labels[pool], return_inverse=True)
+  names, members = np.unique(
+    np.asarray([groups[i] for i in pool]), return_inverse=True
+  )
+  table = np.zeros((len(names), len(classes)), np.int64)
+  np.add.at(table, (members, codes), 1)
+  quotas = table.sum(0) * (count / len(pool))
+  weights = 1 / table.sum(0)
+
+  def distance(held):
+    return np.sum(((held - quotas) * weights) ** 2)
+
+  order = permutation(len(names), seed)
+  order = order[np.argsort(-table[order].sum(1), kind="stable")]
+  taken = np.zeros(len(names), bool)
+  held = np.zeros(len(classes), np.int64)
+  groups_left = (table > 0).sum(0)
+  # The second round takes what a class still lacks, smallest group first.
+  for wanted, candidates in (("closer", order), ("lacking", order[::-1])):
+    for group in candidates:
+      row = table[group]
+      useful = (
+        distance(held + row) < distance(held)
+        if wanted == "closer"
+        else np.any((held == 0) & (row > 0))
+      )
+      enough = np.all(groups_left[row > 0] > leave)
+      if useful and enough and not taken[group]:
+        taken[group] = True
+        held = held + row
+        groups_left = groups_left - (row > 0)
+  return np.sort(pool[~taken[members]]), np.sort(pool[taken[members]])
+
+
+def choose(labels: Indices, pool: Indices, count: int, seed: int) -> Indices:
+  """`count` images of the pool, as many of each class as can be.
+
+  A class with fewer images than its share gives all it has and the others
+  make up for it.
+
+  Raises:
+    DataError: if the pool has fewer than `count` images.
+  """
+  if count > len(pool):
+    raise DataError(
+      f"num_train_images {count} is more than the {len(pool)} images there "
+      "are to learn from"
+    )
+  pool = np.asarray(pool)[permutation(len(pool), seed)]
+  classes, counts = np.unique(labels[pool], return_counts=True)
+  # The level to which all classes can be filled, the smaller ones to the brim.
+  level = 0
+  for size in range(count // len(classes), count + 1):
+    if np.minimum(counts, size).sum() > count:
+      break
+    level = size
+  filled = np.minimum(counts, level)
+  shares = allot(count, filled.astype(float), low=filled, high=counts)
+  return _first_of_each(labels, pool, classes, shares)
+
+
+def allot(
+  total: int, quotas: np.ndarray, low: Indices, high: Indices
+) -> Indices:
+  """Whole numbers in [low, high] near the quotas that sum to `total`.
+
+  The largest remainders are rounded up (Hamilton's method). Where the bounds
+  do not allow the total, the sum is as near to it as they do.
+  """
+  shares = np.clip(np.floor(quotas).astype(np.int64), low, high)
+  while shares.sum() < total and np.any(shares < high):
+    shares[np.argmax(np.where(shares < high, quotas - shares, -np.inf))] += 1
+  while shares.sum() > total and np.any(shares > low):
+    shares[np.argmin(np.where(shares > low, quotas - shares, np.inf))] -= 1
+  return shares
+
+
+def _first_of_each(labels, pool, classes, shares):
+  chosen = [
+    pool[labels[pool] == label][:share]
+    for label, share in zip(classes, shares, strict=True)
+  ]
+  return np.sort(np.concatenate(chosen))

@@ -1,0 +1,267 @@
+"""Convolutions on CPUs as matrix products, by Winograd's minimal filtering.
+
+A tile of m results of a filter with r taps costs m + r - 1 products instead of
+m r: values and filter are taken to m + r - 1 points, multiplied there, and
+taken back (Winograd, "Arithmetic Complexity of Computations", 1980; Lavin and
+Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv 1509.09308).
+In two dimensions, and with all channels at once, each pair of points is a
+matrix product. Going to the points and back, padding and the cutting into
+tiles included, is one fixed matrix along each axis, so that all the work is
+matrix products, which XLA's CPU backend does well.
+
+A 4x4 convolution of stride 2 is a 2x2 convolution once 2x2 blocks of pixels are
+moved to the channels; the transposed one is its adjoint.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+# With the point at infinity. Small and well apart, these keep float32 within
+# a few roundings of the direct sum (Barabasz et al., "Error Analysis and
+# Improving the Accuracy of Winograd Convolution for DNNs", arXiv 1803.10986).
+_POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
+_TILE = 4
+
+_Map = Callable[[Array, Array], Array]
+
+
+def cpu_conv(x: Array, kernel: Array, stride: int) -> _Map | None:
+  """A map equal to `conv` for these shapes, or None where `lax` is better."""
+  if not _is_wide(x.dtype):
+    return None
+  if kernel.shape[:2] == (1, 1) and stride == 1:
+    return lambda x, kernel: x @ kernel[0, 0]
+  if kernel.shape[:2] == (3, 3) and stride == 1:
+    return lambda x, kernel: _to_images(
+      _winograd(_to_grid(x), kernel, 1, False)
+    )
+  even = x.shape[1] % 2 == 0 and x.shape[2] % 2 == 0
+  if kernel.shape[:2] == (4, 4) and stride == 2 and even:
+    return _strided
+  return None
+
+
+def cpu_conv_transpose(x: Array) -> _Map | None:
+  """A map equal to `conv_transpose`, or None where `lax` is better."""
+  return _strided_transpose if _is_wide(x.dtype) else None
+
+
+def _is_wide(dtype):
+  """In half precision the products between points would lose too much."""
+  return dtype in (jnp.float32, jnp.float64)
+
+
+def _strided(x, kernel):
+  blocks = _to_blocks(jnp.pad(_to_grid(x), ((1, 1), (1, 1), (0, 0), (0, 0))))
+  return _to_images(_short(blocks, _block_kernel(kernel), False))
+
+
+def _strided_transpose(x, kernel):
+  # `lax.conv_transpose` does not flip its kernel; the adjoint of `_strided`
+  # with this kernel is the same map.
+  adjoint = kernel[::-1, ::-1].swapaxes(2, 3)
+  blocks = _short(_to_grid(x), _block_kernel(adjoint), True)
+  return _to_images(_from_blocks(blocks)[1:-1, 1:-1])
+
+
+def _to_grid(x):
+  """[b, h, w, c] to [h, w, b, c], in which an axis of pixels leads."""
+  return x.transpose(1, 2, 0, 3)
+
+
+def _to_images(x):
+  return x.transpose(2, 0, 1, 3)
+
+
+def _to_blocks(x):
+  """[2 h, 2 w, b, c] to [h, w, b, 4 c]."""
+  h, w, b, c = x.shape
+  x = x.reshape(h // 2, 2, w // 2, 2, b, c).transpose(0, 2, 4, 1, 3, 5)
+  return x.reshape(h // 2, w // 2, b, 4 * c)
+
+
+def _from_blocks(x):
+  """[h, w, b, 4 c] to [2 h, 2 w, b, c]."""
+  h, w, b, c = x.shape
+  x = x.reshape(h, w, b, 2, 2, c // 4).transpose(0, 3, 1, 4, 2, 5)
+  return x.reshape(2 * h, 2 * w, b, c // 4)
+
+
+def _block_kernel(kernel):
+  """[4, 4, c, d] on pixels to [2, 2, 4 c, d] on blocks."""
+  c, d = kernel.shape[2:]
+  kernel = kernel.reshape(2, 2, 2, 2, c, d).transpose(0, 2, 1, 3, 4, 5)
+  return kernel.reshape(2, 2, 4 * c, d)
+
+
+def _short(x, kernel, adjoint):
+  """2x2 correlation without padding, or its adjoint."""
+  # With the few channels of images the way to the points and back would cost
+  # more than it saves.
+  if kernel.shape[2] > 16:
+    return _winograd(x, kernel, 0, adjoint)
+  if adjoint:
+    return _patches_adjoint(x, kernel)
+  return _patches(x) @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def _patches(x):
+  h, w = x.shape[0] - 1, x.shape[1] - 1
+  taps = [x[i : h + i, j : w + j] for i in (0, 1) for j in (0, 1)]
+  return jnp.concatenate(taps, axis=-1)
+
+
+def _patches_adjoint(x, kernel):
+  h, w, b, _ = x.shape
+  c = kernel.shape[2]
+  patches = x @ kernel.reshape(4 * c, -1).T
+  shape = jax.ShapeDtypeStruct((h + 1, w + 1, b, c), x.dtype)
+  (blocks,) = jax.linear_transpose(_patches, shape)(patches)
+  return blocks
+
+
+class _Axis(NamedTuple):
+  """The matrices of one axis.
+
+  Attributes:
+    filter: taps to points, [n, taps].
+    inputs: pixels to the points of the tiles, [n * tiles, size].
+    results: results to the points of the tiles (the adjoint of the way back),
+      [n * tiles, results].
+  """
+
+  filter: np.ndarray
+  inputs: np.ndarray
+  results: np.ndarray
+
+
+@functools.cache
+def _axis(size: int, taps: int, pad: int) -> _Axis:
+  """Toom-Cook multiplication of polynomials, transposed into filtering."""
+  results = size + 2 * pad - taps + 1
+  m = min(_TILE, results)
+  n = m + taps - 1
+  tiles = -(-results // m)
+
+  def evaluate(terms):
+    powers = np.array(_POINTS[: n - 1])[:, None] ** np.arange(terms)
+    infinity = np.arange(terms)[None] == terms - 1
+    return np.concatenate([powers, infinity])
+
+  tile_inputs = np.linalg.inv(evaluate(n)).T
+  tile_results = evaluate(m)
+  # With room for the last tile to hang over, then cut.
+  inputs = np.zeros((n, tiles, tiles * m + taps - 1 + size))
+  to_results = np.zeros((n, tiles, tiles * m))
+  for tile in range(tiles):
+    inputs[:, tile, tile * m : tile * m + n] = tile_inputs
+    to_results[:, tile, tile * m : tile * m + m] = tile_results
+  return _Axis(
+    evaluate(taps),
+    inputs[..., pad : pad + size].reshape(n * tiles, size),
+    to_results[..., :results].reshape(n * tiles, results),
+  )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _winograd(
+  x: Float[Array, "h w b c"],
+  kernel: Float[Array, "r r c d"],
+  pad: int,
+  adjoint: bool,
+) -> Float[Array, "i j b d"]:
+  """Correlation with `pad` zeros around, or the adjoint of that map.
+
+  The adjoint takes [i, j, b, d] to [h, w, b, c]. Gradients are written out,
+  because those that JAX derives have their products the other way round, which
+  costs transpositions.
+  """
+  return _forward(x, kernel, pad, adjoint)[0]
+
+
+def _forward(x, kernel, pad, adjoint):
+  rows, cols = _axes(x, kernel, pad, adjoint)
+  at_points = _kernel_at_points(kernel, rows, cols, adjoint)
+  if adjoint:
+    values = _transform(rows.results, cols.results, x)
+    products = _multiply(values, at_points)
+    y = _transform(rows.inputs.T, cols.inputs.T, products)
+  else:
+    values = _transform(rows.inputs, cols.inputs, x)
+    products = _multiply(values, at_points)
+    y = _transform(rows.results.T, cols.results.T, products)
+  return y, (values, kernel)
+
+
+def _backward(pad, adjoint, saved, g):
+  values, kernel = saved
+  rows, cols = _axes(g, kernel, pad, not adjoint)
+  at_points = _kernel_at_points(kernel, rows, cols, not adjoint)
+  if adjoint:
+    g = _transform(rows.inputs, cols.inputs, g)
+    d_x = _transform(rows.results.T, cols.results.T, _multiply(g, at_points))
+    d_points = _multiply_adjoint(g, values, rows, cols)
+  else:
+    g = _transform(rows.results, cols.results, g)
+    d_x = _transform(rows.inputs.T, cols.inputs.T, _multiply(g, at_points))
+    d_points = _multiply_adjoint(values, g, rows, cols)
+  taps = np.kron(rows.filter, cols.filter).astype(g.dtype)
+  d_kernel = taps.T @ d_points.reshape(len(taps), -1)
+  return d_x, d_kernel.reshape(kernel.shape)
+
+
+_winograd.defvjp(_forward, _backward)
+
+
+def _axes(x, kernel, pad, adjoint):
+  """The axes of the map that takes `x`, or of its adjoint."""
+  r = kernel.shape[0]
+  more = r - 1 - 2 * pad if adjoint else 0
+  return [_axis(size + more, r, pad) for size in x.shape[:2]]
+
+
+def _kernel_at_points(kernel, rows, cols, adjoint):
+  """[row points, tiles, column points, c, d], the same for each tile."""
+  c, d = kernel.shape[2:]
+  n_rows, n_cols = len(rows.filter), len(cols.filter)
+  tiles = len(rows.inputs) // n_rows
+  taps = np.kron(rows.filter, cols.filter).astype(kernel.dtype)
+  points = (taps @ kernel.reshape(-1, c * d)).reshape(n_rows, 1, n_cols, c, d)
+  if adjoint:
+    points = points.swapaxes(3, 4)
+  return jnp.broadcast_to(points, (n_rows, tiles, *points.shape[2:]))
+
+
+def _transform(rows, cols, x):
+  """A matrix along each of the first two axes: [h, w, b, c] to [p, q, b, c]."""
+  h, w, b, c = x.shape
+  p, q = len(rows), len(cols)
+  x = (rows.astype(x.dtype) @ x.reshape(h, -1)).reshape(p, w, b * c)
+  cols = jnp.broadcast_to(cols.astype(x.dtype), (p, q, w))
+  return (cols @ x).reshape(p, q, b, c)
+
+
+def _multiply(values, at_points):
+  """[p, q, b, c] times [row points, tiles, column points, c, d]."""
+  p, q, b, c = values.shape
+  d = at_points.shape[-1]
+  n_cols = at_points.shape[2]
+  values = values.reshape(p * n_cols, -1, c)
+  return (values @ at_points.reshape(p * n_cols, c, d)).reshape(p, q, b, d)
+
+
+def _multiply_adjoint(values, g, rows, cols):
+  """Gradient of the kernel at the points, summed over the tiles."""
+  c, d = values.shape[-1], g.shape[-1]
+  n_rows, n_cols = len(rows.filter), len(cols.filter)
+  batch = len(values) * n_cols
+  values, g = values.reshape(batch, -1, c), g.reshape(batch, -1, d)
+  return (
+    (values.swapaxes(1, 2) @ g).reshape(n_rows, -1, n_cols, c, d).sum(axis=1)
+  )

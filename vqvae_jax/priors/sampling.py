@@ -1,0 +1,165 @@
+"""Samples of ids from a prior: one compiled loop over the positions."""
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float, Int, Key
+
+from vqvae_jax.errors import ConfigError
+
+
+def check_sampling(
+  temperature: float,
+  top_k: int | None,
+  top_p: float | None,
+  num_codes: int,
+):
+  """Checks what a user asks of `sample`, which itself sees traced values.
+
+  Args:
+    temperature: finite, from 0 on.
+    top_k: None, or from 1 to `num_codes`.
+    top_p: None, or above 0 and at most 1.
+    num_codes: size of the codebook.
+
+  Raises:
+    ConfigError: naming the value and the rule.
+  """
+  if not 0 <= temperature < math.inf:
+    raise ConfigError(
+      f"temperature {temperature} is not a finite number from 0 on; "
+      "1 samples the prior as learnt, 0 takes the likeliest id each time"
+    )
+  if top_k is not None and not 1 <= top_k <= num_codes:
+    raise ConfigError(
+      f"top_k {top_k} is not between 1 and the {num_codes} codes; "
+      "leave it out to sample from all of them"
+    )
+  if top_p is not None and not 0 < top_p <= 1:
+    raise ConfigError(
+      f"top_p {top_p} is not above 0 and at most 1; "
+      "leave it out to sample from all codes"
+    )
+
+
+def restrict(
+  logits: Float[Array, "b k"],
+  temperature: float | Float[Array, ""],
+  top_k: int | Int[Array, ""] | None,
+  top_p: float | Float[Array, ""] | None,
+) -> Float[Array, "b k"]:
+  """Sets the logits of codes that may not be sampled to minus infinity.
+
+  Top-p is nucleus sampling (Holtzman et al. 2020, section 3.1), on the
+  probabilities at this temperature and, where both are asked for, among the
+  top k. Codes whose logits equal the last one kept are kept too.
+
+  Args:
+    logits: over the codes.
+    temperature: from 0 on.
+    top_k: keep the k likeliest codes; None keeps all.
+    top_p: keep the smallest set of the likeliest codes whose probabilities
+      sum to at least this; None keeps all.
+  """
+  if top_k is None and top_p is None:
+    return logits
+  ranked = jnp.sort(logits, descending=True, stable=False)
+  kept = jnp.ones(ranked.shape, bool)
+  if top_k is not None:
+    kept &= (jnp.arange(ranked.shape[-1]) < top_k)[None]
+  if top_p is not None:
+    # At temperature 0 the best code takes all: 0 / tiny is 0, and any
+    # difference / tiny overflows to minus infinity.
+    tiny = jnp.finfo(ranked.dtype).tiny
+    scaled = (ranked - ranked[:, :1]) / jnp.maximum(temperature, tiny)
+    probs = jax.nn.softmax(jnp.where(kept, scaled, -jnp.inf))
+    mass_before = jnp.cumsum(probs, axis=-1) - probs
+    kept &= mass_before < top_p
+  last = jnp.min(jnp.where(kept, ranked, jnp.inf), axis=-1, keepdims=True)
+  return jnp.where(logits >= last, logits, -jnp.inf)
+
+
+def choose(
+  keys: Key[Array, "b"],
+  position: int | Int[Array, ""],
+  logits: Float[Array, "b k"],
+  temperature: float | Float[Array, ""] = 1.0,
+  top_k: int | Int[Array, ""] | None = None,
+  top_p: float | Float[Array, ""] | None = None,
+) -> Int[Array, "b"]:
+  """Draws one id per image by Gumbel-max, from noise of the image's own.
+
+  Args:
+    keys: one key per image.
+    position: of the id in raster order; folded into the keys.
+    logits: over the codes.
+    temperature: 1 samples the distribution as it is, 0 takes its maximum.
+    top_k: see `restrict`.
+    top_p: see `restrict`.
+  """
+  num_codes = logits.shape[-1]
+  noise = jax.vmap(
+    lambda key: jax.random.gumbel(
+      jax.random.fold_in(key, position), (num_codes,), jnp.float32
+    )
+  )(keys)
+  # argmax(logits / temperature + noise), in a form that holds at 0.
+  scores = restrict(logits, temperature, top_k, top_p) + temperature * noise
+  # The lowest index of the maximum. XLA's argmax does not vectorise on CPU
+  # and would make the noise there cost four times as much.
+  best = jnp.max(scores, axis=-1, keepdims=True)
+  index = jax.lax.broadcasted_iota(jnp.int32, scores.shape, 1)
+  return jnp.min(jnp.where(scores == best, index, num_codes - 1), axis=-1)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def sample(
+  model: nn.Module,
+  params: Any,
+  keys: Key[Array, "b"],
+  labels: Int[Array, "b"],
+  temperature: float | Float[Array, ""] = 1.0,
+  top_k: int | Int[Array, ""] | None = None,
+  top_p: float | Float[Array, ""] | None = None,
+) -> Int[Array, "b t"]:
+  """Ids of new images, one row per key and label.
+
+  A row depends on the parameters, its key and its label, not on its place or
+  the other rows; another batch size may round differently. New values of
+  temperature, top-k and top-p do not compile anew, turning top-k or top-p on
+  does; off they cost nothing. `check_sampling` checks values from users.
+
+  Args:
+    model: an autoregressive prior with `grid`, `init_cache`, `decode_step`.
+    params: its parameters.
+    keys: one key per image, such as `fold_in(key(seed), n)` for image n.
+    labels: class of each image.
+    temperature: see `choose`.
+    top_k: see `restrict`.
+    top_p: see `restrict`.
+
+  Returns:
+    Ids in raster order, int32.
+  """
+
+  def step(carry, position):
+    previous, cache = carry
+    logits, cache = model.apply(
+      {"params": params},
+      previous,
+      labels,
+      position,
+      cache,
+      method="decode_step",
+    )
+    ids = choose(keys, position, logits, temperature, top_k, top_p)
+    return (ids, cache), ids
+
+  (batch,) = labels.shape
+  start = (jnp.zeros(batch, jnp.int32), model.init_cache(batch))
+  _, ids = jax.lax.scan(step, start, jnp.arange(math.prod(model.grid)))
+  return ids.T
