@@ -6,8 +6,11 @@ The scripts print each as one line.
 import signal
 
 
-class UserError(ValueError):
-  """Base of the errors below; anything else is a bug with a traceback."""
+class UserError(Exception):
+  """Base of the errors below; anything else is a bug with a traceback.
+
+  No `ValueError`, which tyro would frame and print itself.
+  """
 
 
 class ConfigError(UserError):

@@ -56,7 +56,7 @@ def write_array_record(path, records):
 
 
 def prepare_on_disk(
-  root, kind="tfrecord", splits=None, features=None, shards=2, name="tiny"
+  root, kind="tfrecord", splits=None, features=None, shards=4, name="tiny"
 ):
   """Writes a set as TFDS lays it out: splits are lists of (image, label)."""
   if splits is None:
@@ -197,12 +197,12 @@ def refused(root, match, **settings):
 
 def test_a_truncated_or_short_file_is_named(tmp_path):
   folder = prepare_on_disk(tmp_path)
-  file = folder / "tiny-train.tfrecord-00001-of-00002"
+  file = folder / "tiny-train.tfrecord-00001-of-00004"
   whole = file.read_bytes()
   file.write_bytes(whole[:-10])
-  refused(tmp_path, "00001-of-00002 should have 15 records but has a broken")
+  refused(tmp_path, "00001-of-00004 should have 8 records but has a broken")
   file.write_bytes(b"")
-  refused(tmp_path, "00001-of-00002 should have 15 records but has 0")
+  refused(tmp_path, "00001-of-00004 should have 8 records but has 0")
 
 
 def test_features_that_cannot_be_used(tmp_path):

@@ -19,10 +19,10 @@ def test_stride_divides_the_grid_and_the_decoder_restores_it(stride):
   images = jax.random.normal(jax.random.key(0), (2, 2 * stride, stride, 3))
   encoder = Encoder(**SMALL, stride=stride)
   decoder = Decoder(channels=3, **SMALL, stride=stride)
-  features, _ = encoder.init_with_output(jax.random.key(1), images)
+  features, _ = jax.jit(encoder.init_with_output)(jax.random.key(1), images)
   assert features.shape == (2, 2, 1, 6)
   assert (features >= 0).all()
-  outputs, _ = decoder.init_with_output(jax.random.key(2), features)
+  outputs, _ = jax.jit(decoder.init_with_output)(jax.random.key(2), features)
   assert outputs.shape == images.shape
 
 
@@ -48,12 +48,14 @@ def test_a_latent_moves_the_pixels_around_it():
     channels=1, hidden=4, residual_layers=0, residual_hidden=2, stride=4
   )
   latents = jax.random.normal(jax.random.key(0), (1, 9, 9, 3))
-  variables = decoder.init(jax.random.key(1), latents)
+  variables = jax.jit(decoder.init)(jax.random.key(1), latents)
 
   def center(latents):
     return decoder.apply(variables, latents)[0, 16:20, 16:20].sum()
 
-  reach = jnp.abs(jax.grad(center)(latents)).sum(axis=(0, 3)) > 0
+  gradient = jnp.abs(jax.jit(jax.grad(center))(latents)).sum(axis=(0, 3))
+  # On CPUs a tile's other latents get what rounding leaves of their zeros.
+  reach = gradient > 1e-5 * gradient.max()
   rows, cols = np.nonzero(reach)
   assert rows.min() + rows.max() == 8
   assert cols.min() + cols.max() == 8
@@ -65,25 +67,27 @@ def test_float64_and_bfloat16():
   with jax.enable_x64(True):
     encoder = Encoder(**SMALL, stride=4, dtype=jnp.float64)
     decoder = Decoder(channels=1, **SMALL, stride=4, dtype=jnp.float64)
-    features, variables = encoder.init_with_output(jax.random.key(0), images)
+    features, variables = jax.jit(encoder.init_with_output)(
+      jax.random.key(0), images
+    )
     assert features.dtype == jnp.float64
     assert {p.dtype for p in jax.tree.leaves(variables)} == {
       jnp.dtype("float64")
     }
-    outputs, _ = decoder.init_with_output(jax.random.key(0), features)
+    outputs, _ = jax.jit(decoder.init_with_output)(jax.random.key(0), features)
     assert outputs.dtype == jnp.float64
   half = Encoder(**SMALL, stride=4, dtype=jnp.bfloat16)
-  features, _ = half.init_with_output(jax.random.key(0), images)
+  features, _ = jax.jit(half.init_with_output)(jax.random.key(0), images)
   assert features.dtype == jnp.bfloat16
   decoder = Decoder(channels=1, **SMALL, stride=4, dtype=jnp.bfloat16)
-  outputs, _ = decoder.init_with_output(jax.random.key(0), features)
+  outputs, _ = jax.jit(decoder.init_with_output)(jax.random.key(0), features)
   assert outputs.dtype == jnp.float32
 
 
 def test_a_row_of_a_batch_does_not_depend_on_its_place():
   images = jax.random.normal(jax.random.key(0), (4, 8, 8, 1))
   encoder = Encoder(**SMALL, stride=4)
-  variables = encoder.init(jax.random.key(1), images)
+  variables = jax.jit(encoder.init)(jax.random.key(1), images)
   apply = jax.jit(encoder.apply)
   np.testing.assert_array_equal(
     apply(variables, images)[::-1], apply(variables, images[::-1])

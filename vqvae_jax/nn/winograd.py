@@ -36,7 +36,7 @@ def cpu_conv(x: Array, kernel: Array, stride: int) -> _Map | None:
   if not _is_wide(x.dtype):
     return None
   if kernel.shape[:2] == (1, 1) and stride == 1:
-    return lambda x, kernel: x @ kernel[0, 0]
+    return lambda x, kernel: _product(x, kernel[0, 0])
   if kernel.shape[:2] == (3, 3) and stride == 1:
     return lambda x, kernel: _to_images(
       _winograd(_to_grid(x), kernel, 1, False)
@@ -108,7 +108,7 @@ def _short(x, kernel, adjoint):
     return _winograd(x, kernel, 0, adjoint)
   if adjoint:
     return _patches_adjoint(x, kernel)
-  return _patches(x) @ kernel.reshape(-1, kernel.shape[-1])
+  return _product(_patches(x), kernel.reshape(-1, kernel.shape[-1]))
 
 
 def _patches(x):
@@ -120,10 +120,31 @@ def _patches(x):
 def _patches_adjoint(x, kernel):
   h, w, b, _ = x.shape
   c = kernel.shape[2]
-  patches = x @ kernel.reshape(4 * c, -1).T
+  patches = _product(x, kernel.reshape(4 * c, -1).T)
   shape = jax.ShapeDtypeStruct((h + 1, w + 1, b, c), x.dtype)
   (blocks,) = jax.linear_transpose(_patches, shape)(patches)
   return blocks
+
+
+@jax.custom_vjp
+def _product(
+  x: Float[Array, "h w b c"], matrix: Float[Array, "c d"]
+) -> Float[Array, "h w b d"]:
+  """A 1x1 convolution; its gradients are written out as in `_winograd`."""
+  return x @ matrix
+
+
+def _product_forward(x, matrix):
+  return x @ matrix, (x, matrix)
+
+
+def _product_backward(saved, g):
+  x, matrix = saved
+  c, d = matrix.shape
+  return g @ matrix.T, x.reshape(-1, c).T @ g.reshape(-1, d)
+
+
+_product.defvjp(_product_forward, _product_backward)
 
 
 class _Axis(NamedTuple):

@@ -68,7 +68,7 @@ def usage_plot(counts: Sequence[float]) -> UInt8[np.ndarray, "h w 3"]:
   used = int((counts > 0).sum())
   figure = matplotlib.figure.Figure(figsize=(6, 3), layout="constrained")
   axes = figure.add_subplot()
-  axes.fill_between(np.arange(used), share[:used], step="mid")
+  axes.stairs(share[:used], fill=True)
   axes.set_yscale("log")
   axes.set_xlim(0, len(counts))
   axes.set_xlabel("codes, the commonest first")

@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from jaxtyping import PyTree
 from rich.console import Console
 
+from vqvae_jax.allocator import keep_freed_memory
 from vqvae_jax.config import MAX_DEFAULT_IDS, Config
 from vqvae_jax.data import Data, DataSpec, load_data
 from vqvae_jax.errors import RunError
@@ -40,6 +41,7 @@ def train(config: Config, console: Console | None = None):
     UserError: in one line, what is wrong with settings, data or run folder.
     Interrupted: on SIGTERM or SIGINT, after saving.
   """
+  keep_freed_memory()
   console = console or Console()
   folder = epath.Path(config.resolve_workdir())
   mesh = make_mesh()

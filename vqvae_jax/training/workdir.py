@@ -18,7 +18,7 @@ from etils import epath
 
 from vqvae_jax import config as cfg
 from vqvae_jax.data import DataSpec
-from vqvae_jax.errors import RunError
+from vqvae_jax.errors import RunError, UserError
 from vqvae_jax.training.checkpoints import latest_step
 
 # What a resumed run may change: how long, how often, and where things are.
@@ -83,7 +83,7 @@ def read(workdir: epath.PathLike) -> RunInfo:
     return RunInfo(
       cfg.from_dict(values["config"]), DataSpec.from_dict(values["data"])
     )
-  except (KeyError, TypeError, ValueError) as error:
+  except (KeyError, TypeError, ValueError, UserError) as error:
     raise RunError(f"{path} cannot be read: {error}") from None
 
 

@@ -1,0 +1,321 @@
+"""Settings: every rule, JSON round trip, what `--help` says."""
+
+import dataclasses
+import inspect
+import json
+import math
+import re
+
+import pytest
+import tyro
+
+from vqvae_jax.config import (
+  Config,
+  PriorConfig,
+  SampleConfig,
+  StageConfig,
+  TokenizerConfig,
+  from_dict,
+  resolve_stride,
+)
+from vqvae_jax.errors import ConfigError
+
+NAN, INF = math.nan, math.inf
+
+STAGE = {
+  "steps": [0, -1],
+  "batch_size": [0, -8],
+  "learning_rate": [NAN, INF, -INF, 0.0, -1e-3],
+  "warmup_steps": [-1],
+  "decay_rate": [NAN, INF, 0.0, -0.5, 1.01],
+  "decay_steps": [0, -1],
+  "plateau_patience": [0, -1],
+  "plateau_factor": [NAN, INF, 0.0, -0.5, 1.0],
+  "weight_decay": [NAN, INF, -1e-4],
+  "momentum": [NAN, INF, -0.1, 1.0],
+  "clip_norm": [NAN, INF, -1.0],
+  "accumulate": [0, -1],
+  "weights_ema": [NAN, INF, -0.1, 1.0],
+  "patience": [-1],
+  "log_every": [0, -1],
+  "eval_every": [0, -1],
+  "checkpoint_every": [0, -1],
+  "optimizer": ["lion"],
+  "schedule": ["linear"],
+}
+TOKENIZER = STAGE | {
+  "quantizer": ["fsq"],
+  "codebook_size": [1, 0, -1],
+  "code_dim": [0, -1],
+  "stride": [0, 1, 3, 6, -2, -4],
+  "hidden": [0, -1],
+  "residual_layers": [-1],
+  "residual_hidden": [0, -1],
+  "likelihood": ["normal"],
+  "commitment": [NAN, INF, -0.25],
+  "codebook_ema": [NAN, INF, -0.1, 1.0],
+  "revive_below": [NAN, INF, -0.1, 1.0],
+}
+PRIOR = STAGE | {
+  "layers": [0, -1],
+  "width": [0, -1],
+  "heads": [0, -1, 3],
+  "dropout": [NAN, INF, -0.1, 1.0],
+}
+RUN = {
+  "dataset": [""],
+  "stage": ["both"],
+  "seed": [-1, 2**31],
+  "batch_size": [0, -1],
+  "dtype": ["float16"],
+  "num_train_images": [0, -1],
+  "image_size": [0, -1],
+  "augment": ["mixup"],
+  "group_regex": ["(", "*"],
+}
+SAMPLE = {
+  "num_images": [0, -1],
+  "labels": [""],
+  "mode": ["draw"],
+  "seed": [-1, 2**31],
+  "temperature": [NAN, INF, -0.1],
+  "top_k": [0, -1],
+  "top_p": [NAN, INF, 0.0, -0.5, 1.01],
+  "batch_size": [0, -1],
+}
+BAD = [
+  (kind, name, value)
+  for kind, rules in (
+    (StageConfig, STAGE),
+    (TokenizerConfig, TOKENIZER),
+    (PriorConfig, PRIOR),
+    (Config, RUN),
+    (SampleConfig, SAMPLE),
+  )
+  for name, values in rules.items()
+  for value in values
+]
+REQUIRED = {SampleConfig: {"workdir": "runs/x"}}
+
+
+@pytest.mark.parametrize(
+  "kind, name, value",
+  BAD,
+  ids=[f"{kind.__name__}-{name}-{value}" for kind, name, value in BAD],
+)
+def test_bad_value_names_flag_and_value(kind, name, value):
+  with pytest.raises(ConfigError) as caught:
+    kind(**REQUIRED.get(kind, {}) | {name: value})
+  message = str(caught.value)
+  assert f"--{kind.PREFIX}{name}".replace("_", "-") in message
+  assert str(value) in message or value == ""
+  assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+  "kind, name, value",
+  [
+    (StageConfig, "clip_norm", 0.0),
+    (StageConfig, "weight_decay", 0.0),
+    (StageConfig, "warmup_steps", 0),
+    (StageConfig, "momentum", 0.0),
+    (StageConfig, "decay_rate", 1.0),
+    (TokenizerConfig, "revive_below", 0.0),
+    (TokenizerConfig, "commitment", 0.0),
+    (TokenizerConfig, "residual_layers", 0),
+    (TokenizerConfig, "stride", 2),
+    (TokenizerConfig, "stride", 64),
+    (PriorConfig, "dropout", 0.0),
+    (Config, "seed", 2**31 - 1),
+    (SampleConfig, "temperature", 0.0),
+    (SampleConfig, "top_p", 1.0),
+    (SampleConfig, "top_k", 1),
+  ],
+)
+def test_the_border_is_allowed(kind, name, value):
+  config = kind(**REQUIRED.get(kind, {}) | {name: value})
+  assert getattr(config, name) == value
+
+
+def test_rules_are_complete():
+  """Every field but free text and nested settings has a bad value above."""
+  free = {
+    Config: {"data_dir", "workdir", "channels", "tokenizer", "prior"},
+    SampleConfig: {"workdir", "out", "resume"},
+  }
+  for kind in (StageConfig, TokenizerConfig, PriorConfig, Config, SampleConfig):
+    names = {field.name for field in dataclasses.fields(kind)}
+    tested = {name for k, name, _ in BAD if k is kind}
+    assert names - tested == free.get(kind, set())
+
+
+def test_micro_batches_are_equally_large():
+  Config(batch_size=12, tokenizer=TokenizerConfig(accumulate=4))
+  with pytest.raises(ConfigError, match="--prior.batch-size 10 .*accumulate 4"):
+    PriorConfig(batch_size=10, accumulate=4)
+  # A stage without a batch size of its own takes the run's.
+  with pytest.raises(ConfigError, match="batch-size 10 .*accumulate 4"):
+    Config(batch_size=10, tokenizer=TokenizerConfig(accumulate=4))
+  Config(batch_size=10, tokenizer=TokenizerConfig(accumulate=4, batch_size=8))
+
+
+def test_round_trip_through_json():
+  config = Config(
+    dataset="npz:a b.npz",
+    stage="prior",
+    num_train_images=1000,
+    channels=3,
+    group_regex=r"(p\d+)_",
+    tokenizer=TokenizerConfig(stride=8, learning_rate=3e-4, steps=7),
+    prior=PriorConfig(dropout=0.3, batch_size=64),
+  )
+  assert config != Config()
+  text = json.dumps(dataclasses.asdict(config), allow_nan=False)
+  assert from_dict(json.loads(text)) == config
+  # Fields that an older file lacks take their defaults.
+  assert from_dict({"prior": {"layers": 2}}) == Config(
+    prior=PriorConfig(layers=2)
+  )
+
+
+@pytest.mark.parametrize(
+  "values, name",
+  [
+    ({"colour": 1}, "colour"),
+    ({"tokenizer": {"layers": 1}}, "tokenizer.layers"),
+    ({"prior": {"steps": 5, "stride": 1}}, "prior.stride"),
+  ],
+)
+def test_unknown_field(values, name):
+  with pytest.raises(ConfigError, match=f"unknown field {name}$"):
+    from_dict(values)
+
+
+def test_bad_values_in_json_are_refused():
+  with pytest.raises(ConfigError, match="--prior.learning-rate nan"):
+    from_dict({"prior": {"learning_rate": NAN}})
+
+
+@pytest.mark.parametrize(
+  "height, width, stride",
+  [
+    (28, 28, 4),
+    (32, 32, 4),
+    (64, 64, 4),
+    (128, 128, 8),
+    (256, 256, 16),
+    (512, 512, 32),
+    (1024, 1024, 64),
+    (30, 30, 2),
+    (2, 2, 2),
+    (96, 64, 8),
+    (60, 68, 4),
+    (16, 24, 4),
+  ],
+)
+def test_default_stride(height, width, stride):
+  assert resolve_stride(None, height, width) == stride
+  assert (height // stride) * (width // stride) <= 256
+
+
+@pytest.mark.parametrize("side", [27, 1, 45, 100, 300, 500])
+def test_default_stride_says_what_image_size_works(side):
+  with pytest.raises(ConfigError) as caught:
+    resolve_stride(None, side, side)
+  message = str(caught.value)
+  assert f"{side}x{side}" in message
+  suggested = int(re.search(r"--image-size=(\d+)", message)[1])
+  assert suggested >= side
+  assert resolve_stride(None, suggested, suggested) >= 2
+
+
+def test_explicit_stride():
+  # More than 256 ids are the user's choice.
+  assert resolve_stride(2, 64, 64) == 2
+  assert resolve_stride(8, 16, 24) == 8
+  for height, width in ((28, 32), (32, 28)):
+    with pytest.raises(
+      ConfigError, match=f"--tokenizer.stride 8 .*{height}x{width}"
+    ):
+      resolve_stride(8, height, width)
+
+
+@pytest.mark.parametrize(
+  "dataset, workdir",
+  [
+    ("mnist5k", "runs/mnist5k"),
+    ("fashion_mnist", "runs/fashion_mnist"),
+    ("folder:photos", "runs/photos"),
+    ("folder:/data/chest_xray/", "runs/chest_xray"),
+    ("folder:a/b/c", "runs/c"),
+    ("npz:digits.npz", "runs/digits"),
+    ("npz:/data/blood.v2.npz", "runs/blood.v2"),
+  ],
+)
+def test_default_workdir(dataset, workdir):
+  assert Config(dataset=dataset).resolve_workdir() == workdir
+  assert Config(dataset=dataset, workdir="w/").resolve_workdir() == "w/"
+
+
+def comments(kind):
+  """The comment right above each field, wherever the field is declared."""
+  found = {}
+  for base in reversed(kind.__mro__[:-1]):
+    lines = [line.strip() for line in inspect.getsource(base).splitlines()]
+    for name in base.__annotations__:
+      place = next(
+        i for i, line in enumerate(lines) if line.startswith(f"{name}: ")
+      )
+      start = place
+      while lines[start - 1].startswith("#"):
+        start -= 1
+      found[name] = " ".join(line[1:].strip() for line in lines[start:place])
+  return {f.name: found[f.name] for f in dataclasses.fields(kind)}
+
+
+def bare(text):
+  return re.sub(r"[\s│]", "", text)
+
+
+@pytest.mark.parametrize("kind", [Config, SampleConfig])
+def test_every_field_is_explained_by_help(kind, capsys, monkeypatch):
+  monkeypatch.setenv("COLUMNS", "80")
+  with pytest.raises(SystemExit) as stop:
+    tyro.cli(kind, args=["--help"])
+  assert stop.value.code == 0
+  shown = bare(capsys.readouterr().out)
+  groups = [kind]
+  if kind is Config:
+    groups += [TokenizerConfig, PriorConfig]
+  for group in groups:
+    for name, comment in comments(group).items():
+      assert len(comment) > 5, f"{group.__name__}.{name} has no comment"
+      assert bare(comment) in shown, f"{group.__name__}.{name}"
+      if name not in ("tokenizer", "prior"):
+        flag = f"--{group.PREFIX}{name}".replace("_", "-")
+        assert flag in shown
+
+
+@pytest.mark.parametrize(
+  "args, config",
+  [
+    ([], Config()),
+    (
+      ["--dataset=cifar10", "--tokenizer.codebook-size=64"],
+      Config(dataset="cifar10", tokenizer=TokenizerConfig(codebook_size=64)),
+    ),
+    (
+      ["--prior.batch-size", "32", "--channels=3", "--stage=prior"],
+      Config(stage="prior", channels=3, prior=PriorConfig(batch_size=32)),
+    ),
+  ],
+)
+def test_flags(args, config):
+  assert tyro.cli(Config, args=args) == config
+
+
+def test_bad_flag_is_refused_when_parsed(capsys):
+  with pytest.raises((ConfigError, SystemExit)) as caught:
+    tyro.cli(Config, args=["--tokenizer.learning-rate=nan"])
+  said = f"{caught.value} {capsys.readouterr().err}"
+  assert "--tokenizer.learning-rate nan is not a positive" in said
