@@ -20,9 +20,9 @@ class TransformerPrior(nn.Module):
   """Predicts each id from the class and the ids before it in raster order.
 
   The model of a VQ-VAE's codes (van den Oord et al. 2017, section 3.3) as a
-  GPT-2-like transformer. Position t holds the class (t = 0) or id t - 1, and
-  gives the logits of id t; it is marked with the row and the column of id t.
-  Sets without labels are one class, 0.
+  GPT-2-like transformer. Position t holds the sum of the embeddings of id
+  t - 1 (nothing at t = 0), of the class, and of the row and the column of id t,
+  and gives the logits of id t. Sets without labels are one class, 0.
 
   Example: `TransformerPrior(512, 10, (7, 7))` maps ids [b, 49] and labels [b]
   to logits [b, 49, 512].
@@ -95,9 +95,9 @@ class TransformerPrior(nn.Module):
     train: bool = False,
   ) -> Float[Array, "b t width"]:
     """The residual stream after the last block; see `__call__`."""
-    classes = self.class_embedding(labels)[:, None]
     codes = self.code_embedding(ids[:, :-1])
-    x = jnp.concatenate([classes, codes], axis=1)
+    x = jnp.pad(codes, ((0, 0), (1, 0), (0, 0)))
+    x = x + self.class_embedding(labels)[:, None]
     x = x + self._places(jnp.arange(ids.shape[1]))[None]
     x = self.embedding_dropout(x, deterministic=not train)
     for block in self.blocks:
