@@ -1,6 +1,8 @@
 """Writes new labelled images from a run of train.py.
 
   python sample.py --workdir=runs/mnist5k --num-images=1000 --out=out
+
+With --resume, the same command goes on where it stopped.
 """
 
 import sys

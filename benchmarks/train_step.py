@@ -2,12 +2,13 @@
 
 Ours is the jitted step that train.py runs. Theirs is the same network (hidden
 128, residual 2 x 32, stride 4) around `vector-quantize-pytorch`'s codebook (512
-codes of 64, moving averages, dead codes replaced), squared error and
-commitment loss, and Adam, in four forms: channels first or last, plain or
-`torch.compile`. Each side has a process of its own with all cores and sleeps
-while another works. Every round times all of them, in turn, on the same batch
-of 128 images; the fastest form of PyTorch, by its median, is compared. A ratio
-is our images/s over theirs, the median over the rounds.
+codes of 64, moving averages), squared error and commitment loss, and Adam, in
+four forms: channels first or last, plain or `torch.compile`. Ours also revives
+dead codes and measures perplexity and gradient norm. Each side has a process of
+its own with all cores, and sleeps while another works. Every round times all of
+them, in turn, on the same batch of 128 images; the fastest form of PyTorch, by
+its median, is compared. A ratio is our images/s over theirs, the median over
+the rounds.
 
   pip install -r requirements-peers.txt
   python benchmarks/train_step.py
@@ -139,7 +140,6 @@ def their_step(images, channels_last, compiled):
         codebook_size=CODES,
         decay=DECAY,
         commitment_weight=COMMITMENT,
-        threshold_ema_dead_code=1,
         accept_image_fmap=True,
       )
       self.decoder = nn.Sequential(
@@ -185,17 +185,14 @@ def worker(pipe, name, shape):
       step, wait = our_step(images)
     else:
       step, wait = their_step(images, *FORMS[name])
-    wait(step())
+    while steps := pipe.recv():
+      start = time.perf_counter()
+      for _ in range(steps):
+        result = step()
+      wait(result)
+      pipe.send((time.perf_counter() - start) / steps)
   except Exception as error:  # A form that does not work here is left out.
     pipe.send(f"{type(error).__name__}: {error}".splitlines()[0])
-    return
-  pipe.send(None)
-  while steps := pipe.recv():
-    start = time.perf_counter()
-    for _ in range(steps):
-      result = step()
-    wait(result)
-    pipe.send((time.perf_counter() - start) / steps)
 
 
 def compare(shape, options):
@@ -208,30 +205,31 @@ def compare(shape, options):
     process = spawn.Process(target=worker, args=(theirs, name, shape))
     process.start()
     processes.append(process)
-    # One after the other, so that compilations do not get in the way.
-    error = ours.recv()
-    if error is None:
-      pipes[name] = ours
-    elif name == OURS:
-      raise RuntimeError(error)
-    else:
-      print(f"{name} left out: {error}")
+    pipes[name] = ours
 
   def measure(name, steps):
     pipes[name].send(steps)
-    return pipes[name].recv()
+    answer = pipes[name].recv()
+    if isinstance(answer, float):
+      return answer
+    if name == OURS:
+      raise RuntimeError(answer)
+    print(f"{name} left out: {answer}")
+    del pipes[name]
+    return None
 
-  for name in pipes:
+  # One after the other, so that compilations do not get in the way.
+  for name in tuple(pipes):
     measure(name, options.warmup)
   seconds = {name: [] for name in pipes}
   for _ in range(options.rounds):
-    for name in pipes:
+    for name in tuple(pipes):
       seconds[name].append(measure(name, options.steps))
   for pipe in pipes.values():
     pipe.send(0)
   for process in processes:
     process.join()
-  medians = {name: statistics.median(times) for name, times in seconds.items()}
+  medians = {name: statistics.median(seconds[name]) for name in pipes}
   for name, median in medians.items():
     print(
       f"{name:28s} {median * 1e3:7.1f} ms {BATCH / median:6.0f} images/s "

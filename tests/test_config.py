@@ -218,15 +218,19 @@ def test_default_stride(height, width, stride):
   assert (height // stride) * (width // stride) <= 256
 
 
-@pytest.mark.parametrize("side", [27, 1, 45, 100, 300, 500])
+@pytest.mark.parametrize("side", [27, 1, 45, 100, 300, 500, 513, 2048])
 def test_default_stride_says_what_image_size_works(side):
   with pytest.raises(ConfigError) as caught:
     resolve_stride(None, side, side)
   message = str(caught.value)
   assert f"{side}x{side}" in message
   suggested = int(re.search(r"--image-size=(\d+)", message)[1])
-  assert suggested >= side
+  # It works, and of the sizes that work it is the nearest.
   assert resolve_stride(None, suggested, suggested) >= 2
+  away = abs(suggested - side)
+  for nearer in range(max(side - away + 1, 1), side + away):
+    with pytest.raises(ConfigError):
+      resolve_stride(None, nearer, nearer)
 
 
 def test_explicit_stride():

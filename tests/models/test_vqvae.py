@@ -94,23 +94,33 @@ def test_ids_decode_to_the_forward_pass(shape, stride, likelihood, quantizer):
 
 
 def test_an_id_stands_for_its_place_in_the_image():
-  model, variables, _ = make(
+  model, variables, images = make(
     (32, 32, 1), 4, residual_layers=0, likelihood="bernoulli"
   )
 
   @jax.jit
-  def decode(variables, ids):
-    return model.apply(variables, ids, method="decode")
+  def moved(variables, images, others, ids, other_ids):
+    def difference(method, *inputs):
+      a, b = (model.apply(variables, x, method=method) for x in inputs)
+      return jnp.abs(a - b)[0].max(axis=-1) > 1e-5
 
+    return (
+      difference("latents", images, others),
+      difference("decode", ids, other_ids),
+    )
+
+  others = images.at[:, 4:8, 24:28].add(0.3)
   ids = jnp.zeros((1, 8, 8), jnp.int32)
-  changed = ids.at[0, 1, 6].set(1)
-  before, after = decode(variables, ids), decode(variables, changed)
-  moved = np.abs(np.asarray(before - after))[0, ..., 0] > 1e-5
-  assert moved[4:8, 24:28].mean() > 0.8
-  # The decoder sees one or two ids around.
-  rows, columns = np.nonzero(moved)
-  assert rows.max() < 4 * (1 + 3)
-  assert columns.min() >= 4 * (6 - 2)
+  latents, pixels = moved(
+    variables, images, others, ids, ids.at[0, 1, 6].set(1)
+  )
+  assert latents[1, 6]
+  assert pixels[4:8, 24:28].mean() > 0.8
+  # Each side sees one or two ids around.
+  for seen, size in ((latents, 1), (pixels, 4)):
+    rows, columns = np.nonzero(np.asarray(seen))
+    assert rows.max() < (1 + 3) * size
+    assert columns.min() >= (6 - 2) * size
 
 
 @pytest.mark.parametrize("quantizer", ["ema", "vq"])

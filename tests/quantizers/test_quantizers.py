@@ -255,7 +255,7 @@ def test_ema_statistics_are_linear_in_the_batch():
   )
 
 
-COUNT = np.array([10.0, 0.01, 6.0, 0.02, 8.0])
+COUNT = np.array([100.0, 1.0, 60.0, 2.0, 80.0])
 DECAY = 0.9
 LIVE, DEAD = [0, 2, 4], [1, 3]
 

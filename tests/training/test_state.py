@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,6 +52,27 @@ def float64():
     yield
 
 
+@pytest.fixture(autouse=True)
+def drawn_weights(monkeypatch):
+  """Weights by numpy: compiled, the initializers would take most of the time.
+
+  In float64 where that is on, so that sums in another order agree.
+  """
+  true_init = nn.Module.init
+
+  def init(self, *args):
+    rng = np.random.default_rng(1)
+
+    def draw(leaf):
+      scale = 1.2 / np.prod(leaf.shape[:-1]) ** 0.5
+      return jnp.asarray(scale * rng.normal(size=leaf.shape))
+
+    shapes = jax.eval_shape(functools.partial(true_init, self), *args)
+    return jax.tree.map(draw, shapes)
+
+  monkeypatch.setattr(nn.Module, "init", init)
+
+
 def draw_batch(seed, size=16):
   """Bright bars, one place for each of three classes."""
   rng = np.random.default_rng(seed)
@@ -61,62 +83,16 @@ def draw_batch(seed, size=16):
   return {"image": images.astype(np.uint8), "label": labels}
 
 
-def weights(shapes, dtype=None):
-  """Random weights, without a compiled initializer for each of them."""
-  rng = np.random.default_rng(1)
-
-  def draw(leaf):
-    scale = 1.2 / np.prod(leaf.shape[:-1]) ** 0.5
-    return jnp.asarray(scale * rng.normal(size=leaf.shape), dtype or leaf.dtype)
-
-  return jax.tree.map(draw, shapes)
-
-
-class Drawn:
-  """Gives a task's model the weights above, in the task's precision."""
-
-  dtype = None
-
-  def init(self, key, batch):
-    self.model, model = _WithWeights(self.model, self.dtype), self.model
-    try:
-      return super().init(key, batch)
-    finally:
-      self.model = model
-
-
-class _WithWeights:
-  def __init__(self, model, dtype):
-    self._model, self._dtype = model, dtype
-    self.grid = getattr(model, "grid", None)
-    self.apply = model.apply
-
-  def init(self, *args):
-    return weights(jax.eval_shape(self._model.init, *args), self._dtype)
-
-
-class DrawnTokenizer(Drawn, TokenizerTask):
-  pass
-
-
-class DrawnPrior(Drawn, PriorTask):
-  pass
-
-
 def tokenizer_task(config=TOKENIZER, spec=SPEC, dtype=None):
-  task = DrawnTokenizer(Config(tokenizer=config), spec, dtype)
-  task.dtype = dtype
-  return task
+  return TokenizerTask(Config(tokenizer=config), spec, dtype)
 
 
-def prior_task(config=PRIOR, spec=SPEC, dtype=None):
-  run = Config(tokenizer=TOKENIZER, prior=config)
+def prior_task(spec=SPEC, dtype=None):
   tokenizer = tokenizer_task(dtype=dtype).init(
     jax.random.key(0), jax.tree.map(jnp.asarray, draw_batch(99))
   )
-  task = DrawnPrior(run, spec, tokenizer, dtype)
-  task.dtype = dtype
-  return task
+  config = Config(tokenizer=TOKENIZER, prior=PRIOR)
+  return PriorTask(config, spec, tokenizer, dtype)
 
 
 def snapshot(tree):
@@ -258,6 +234,33 @@ def test_a_batch_twice_gives_the_same_update(quantizer, float64):
   )
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@QUANTIZERS
+def test_types_of_the_state_never_change(quantizer, dtype):
+  """Else the second step would compile anew, and a restored one too."""
+  config = with_quantizer(
+    quantizer, accumulate=2, weights_ema=0.9, schedule="plateau"
+  )
+  task = tokenizer_task(config, dtype=dtype)
+  batch, key = draw_batch(0), jax.random.key(KEY)
+  init = functools.partial(st.init_state, task, config)
+  state = jax.eval_shape(init, batch, key)
+  stepped, _ = jax.eval_shape(
+    st.make_train_step(task, config), (), state, batch, key
+  )
+  loss = jax.ShapeDtypeStruct((), jnp.float32)
+  selected = jax.eval_shape(st.make_select(config), stepped, loss)
+
+  def types(tree):
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [(path, x.shape, x.dtype, x.weak_type) for path, x in leaves]
+
+  assert types(state) == types(stepped) == types(selected)
+  for path, _, kind, weak in types(state):
+    assert kind in (jnp.float32, jnp.int32), path
+    assert not weak, path
+
+
 def test_first_codes_are_latents_and_depend_on_the_key():
   task = tokenizer_task()
   batch = jax.tree.map(jnp.asarray, draw_batch(0))
@@ -366,6 +369,13 @@ def test_plateau_scales_every_update():
   np.testing.assert_allclose(
     metrics[0]["learning_rate"], 0.25 * 0.1 / 4, rtol=1e-6
   )
+
+
+def test_no_two_leaves_of_the_first_state_share_a_buffer():
+  """Else they could not both be donated."""
+  config = dataclasses.replace(SGD, weights_ema=0.9)
+  leaves = jax.tree.leaves(line(config, steps=0)[0][0])
+  assert len({leaf.unsafe_buffer_pointer() for leaf in leaves}) == len(leaves)
 
 
 @pytest.mark.parametrize("decay", [0.2, 0.9])
@@ -478,6 +488,10 @@ def test_tokenizer_measures_the_split_and_not_its_padding():
   np.testing.assert_allclose(
     measured["perplexity"], np.exp(-(p * np.log(p)).sum()), rtol=1e-4
   )
+  # A code is in use from its first id on.
+  rare = task.summarize(sums | {"codes": jnp.zeros(CODES).at[3].set(1.0)})
+  np.testing.assert_allclose(rare["usage"], 1 / CODES, rtol=1e-6)
+  np.testing.assert_allclose(rare["perplexity"], 1, rtol=1e-6)
 
 
 def test_prior_learns_the_ids_of_the_tokenizer():

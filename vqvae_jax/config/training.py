@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import pathlib
 import re
 from typing import Any, ClassVar, Literal
 
@@ -232,6 +233,8 @@ class Config:
     checks.choices(self)
     if not self.dataset:
       raise ConfigError("--dataset is empty; try mnist5k")
+    if self.channels not in (None, 1, 3):
+      raise ConfigError(f"--channels {self.channels} is neither 1 nor 3")
     checks.at_least(self, "batch_size", 1)
     checks.at_least(self, "seed", 0)
     if self.seed >= 2**31:
@@ -256,9 +259,13 @@ class Config:
     """The run folder: `--workdir`, or runs/ and the data set's own name."""
     if self.workdir is not None:
       return self.workdir
-    name = self.dataset.partition(":")[2] or self.dataset
-    stem = name.rstrip("/").rsplit("/", 1)[-1].removesuffix(".npz")
-    return f"runs/{stem}"
+    kind, _, path = self.dataset.partition(":")
+    if kind in ("folder", "npz"):
+      # Made absolute first, because "." and ".." have no name of their own.
+      name = pathlib.Path(path).resolve().name.removesuffix(".npz")
+    else:
+      name = kind.replace("/", "_")
+    return f"runs/{name or kind}"
 
 
 def resolve_stride(stride: int | None, height: int, width: int) -> int:
@@ -280,16 +287,25 @@ def resolve_stride(stride: int | None, height: int, width: int) -> int:
         f"{height}x{width} pixels; try another --image-size"
       )
     return stride
-  for candidate in (4, 8, 16, 32, 64, 2):
-    if height % candidate or width % candidate:
-      continue
-    if (height // candidate) * (width // candidate) <= MAX_DEFAULT_IDS:
-      return candidate
-  suggestion = -(-min(height, width) // 32) * 32
+  found = _default_stride(height, width)
+  if found is not None:
+    return found
+  side = min(height, width)
+  sizes = [n for n in range(2, 2 * side + 2) if _default_stride(n, n)]
+  fitting = min(sizes, key=lambda size: (abs(size - side), -size))
   raise ConfigError(
     f"no power of two divides images of {height}x{width} pixels into at most "
-    f"{MAX_DEFAULT_IDS} ids; try --image-size={suggestion}"
+    f"{MAX_DEFAULT_IDS} ids; try --image-size={fitting}"
   )
+
+
+def _default_stride(height, width):
+  for stride in (4, 8, 16, 32, 64, 2):
+    if height % stride or width % stride:
+      continue
+    if (height // stride) * (width // stride) <= MAX_DEFAULT_IDS:
+      return stride
+  return None
 
 
 def from_dict(values: dict[str, Any]) -> Config:

@@ -38,9 +38,7 @@ def cpu_conv(x: Array, kernel: Array, stride: int) -> _Map | None:
   if kernel.shape[:2] == (1, 1) and stride == 1:
     return lambda x, kernel: _product(x, kernel[0, 0])
   if kernel.shape[:2] == (3, 3) and stride == 1:
-    return lambda x, kernel: _to_images(
-      _winograd(_to_grid(x), kernel, 1, False)
-    )
+    return lambda x, kernel: _to_images(_correlate(_to_grid(x), kernel, 1))
   even = x.shape[1] % 2 == 0 and x.shape[2] % 2 == 0
   if kernel.shape[:2] == (4, 4) and stride == 2 and even:
     return _strided
@@ -105,7 +103,7 @@ def _short(x, kernel, adjoint):
   # With the few channels of images the way to the points and back would cost
   # more than it saves.
   if kernel.shape[2] > 16:
-    return _winograd(x, kernel, 0, adjoint)
+    return (_correlate_adjoint if adjoint else _correlate)(x, kernel, 0)
   if adjoint:
     return _patches_adjoint(x, kernel)
   return _product(_patches(x), kernel.reshape(-1, kernel.shape[-1]))
@@ -163,9 +161,9 @@ class _Axis(NamedTuple):
 
 
 @functools.cache
-def _axis(size: int, taps: int, pad: int) -> _Axis:
+def _axis(size: int, taps: int, pads: tuple[int, int]) -> _Axis:
   """Toom-Cook multiplication of polynomials, transposed into filtering."""
-  results = size + 2 * pad - taps + 1
+  results = size + sum(pads) - taps + 1
   m = min(_TILE, results)
   n = m + taps - 1
   tiles = -(-results // m)
@@ -185,29 +183,68 @@ def _axis(size: int, taps: int, pad: int) -> _Axis:
     to_results[:, tile, tile * m : tile * m + m] = tile_results
   return _Axis(
     evaluate(taps),
-    inputs[..., pad : pad + size].reshape(n * tiles, size),
+    inputs[..., pads[0] : pads[0] + size].reshape(n * tiles, size),
     to_results[..., :results].reshape(n * tiles, results),
   )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _correlate(x, kernel, pad):
+  """[h, w, b, c] to [i, j, b, d], with `pad` zeros around.
+
+  XLA computes small matrix products on one core each but different ones at
+  the same time. So the upper and the lower rows go separate ways.
+  """
+  r = kernel.shape[0]
+  split = _first_rows(x.shape[0] + 2 * pad - r + 1)
+  if not split:
+    return _winograd(x, kernel, (pad, pad), pad, False)
+  upper = _winograd(x[: split + r - 1 - pad], kernel, (pad, 0), pad, False)
+  lower = _winograd(x[split - pad :], kernel, (0, pad), pad, False)
+  return jnp.concatenate([upper, lower])
+
+
+def _correlate_adjoint(x, kernel, pad):
+  """The adjoint of `_correlate`: [i, j, b, d] to [h, w, b, c]."""
+  split = _first_rows(x.shape[0])
+  if not split:
+    return _winograd(x, kernel, (pad, pad), pad, True)
+  upper = _winograd(x[:split], kernel, (pad, 0), pad, True)
+  lower = _winograd(x[split:], kernel, (0, pad), pad, True)
+  start = split - pad
+  rest = start + len(lower) - len(upper)
+  no = (0, 0)
+  return jnp.pad(upper, ((0, rest), no, no, no)) + jnp.pad(
+    lower, ((start, 0), no, no, no)
+  )
+
+
+def _first_rows(results):
+  """Half of the rows of results in whole tiles; 0 if there is one tile."""
+  tiles = -(-results // _TILE)
+  return _TILE * ((tiles + 1) // 2) if tiles > 1 else 0
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _winograd(
   x: Float[Array, "h w b c"],
   kernel: Float[Array, "r r c d"],
+  pad_rows: tuple[int, int],
   pad: int,
   adjoint: bool,
 ) -> Float[Array, "i j b d"]:
-  """Correlation with `pad` zeros around, or the adjoint of that map.
+  """Correlation with zeros around, or the adjoint of that map.
+
+  There are `pad_rows` zeros above and below, `pad` on the left and the right.
 
   The adjoint takes [i, j, b, d] to [h, w, b, c]. Gradients are written out,
   because those that JAX derives have their products the other way round, which
   costs transpositions.
   """
-  return _forward(x, kernel, pad, adjoint)[0]
+  return _forward(x, kernel, pad_rows, pad, adjoint)[0]
 
 
-def _forward(x, kernel, pad, adjoint):
-  rows, cols = _axes(x, kernel, pad, adjoint)
+def _forward(x, kernel, pad_rows, pad, adjoint):
+  rows, cols = _axes(x, kernel, pad_rows, pad, adjoint)
   at_points = _kernel_at_points(kernel, rows, cols, adjoint)
   if adjoint:
     values = _transform(rows.results, cols.results, x)
@@ -220,9 +257,9 @@ def _forward(x, kernel, pad, adjoint):
   return y, (values, kernel)
 
 
-def _backward(pad, adjoint, saved, g):
+def _backward(pad_rows, pad, adjoint, saved, g):
   values, kernel = saved
-  rows, cols = _axes(g, kernel, pad, not adjoint)
+  rows, cols = _axes(g, kernel, pad_rows, pad, not adjoint)
   at_points = _kernel_at_points(kernel, rows, cols, not adjoint)
   if adjoint:
     g = _transform(rows.inputs, cols.inputs, g)
@@ -240,11 +277,13 @@ def _backward(pad, adjoint, saved, g):
 _winograd.defvjp(_forward, _backward)
 
 
-def _axes(x, kernel, pad, adjoint):
-  """The axes of the map that takes `x`, or of its adjoint."""
-  r = kernel.shape[0]
-  more = r - 1 - 2 * pad if adjoint else 0
-  return [_axis(size + more, r, pad) for size in x.shape[:2]]
+def _axes(x, kernel, pad_rows, pad, adjoint):
+  """The axes of the map that takes `x`, or of the adjoint that takes it."""
+  taps = kernel.shape[0]
+  return [
+    _axis(size + (taps - 1 - sum(pads) if adjoint else 0), taps, pads)
+    for size, pads in zip(x.shape[:2], (pad_rows, (pad, pad)), strict=True)
+  ]
 
 
 def _kernel_at_points(kernel, rows, cols, adjoint):

@@ -135,11 +135,8 @@ class TransformerPrior(nn.Module):
     Returns:
       The row `position` of what `__call__` gives, and the cache for the next.
     """
-    x = jnp.where(
-      position == 0,
-      self.class_embedding(labels),
-      self.code_embedding(previous),
-    )
+    x = jnp.where(position == 0, 0, self.code_embedding(previous))
+    x = x + self.class_embedding(labels)
     x = (x + self._places(position[None]))[:, None]
     caches = []
     for block, block_cache in zip(self.blocks, cache, strict=True):

@@ -61,7 +61,8 @@ def straight_through(
   Bengio et al., "Estimating or propagating gradients through stochastic
   neurons", arXiv 1308.3432; as used in van den Oord et al. 2017, section 3.2.
   """
-  return z + jax.lax.stop_gradient(vectors - z)
+  # Not z + (vectors - z), which is the code up to rounding only.
+  return jax.lax.stop_gradient(vectors) + (z - jax.lax.stop_gradient(z))
 
 
 def usage_counts(ids: Int[Array, "..."], k: int) -> Float[Array, " k"]:
@@ -79,9 +80,19 @@ def code_statistics(
   z: Float[Array, "n d"], ids: Int[Array, " n"], k: int
 ) -> tuple[Float[Array, " k"], Float[Array, "k d"]]:
   """Number and sum of the latents that chose each code."""
-  one_hot = jax.nn.one_hot(ids, k, dtype=z.dtype)
-  sums = jnp.matmul(one_hot.T, z, precision=jax.lax.Precision.HIGHEST)
-  return one_hot.sum(axis=0), sums
+
+  def scatter(z, ids):
+    counts = jnp.zeros(k, z.dtype).at[ids].add(1)
+    return counts, jax.ops.segment_sum(z, ids, k)
+
+  def product(z, ids):
+    one_hot = jax.nn.one_hot(ids, k, dtype=z.dtype)
+    sums = jnp.matmul(one_hot.T, z, precision=jax.lax.Precision.HIGHEST)
+    return one_hot.sum(axis=0), sums
+
+  # A CPU adds rows in order and saves the product; accelerators would have to
+  # add atomically, one after the other and in no fixed order.
+  return jax.lax.platform_dependent(z, ids, cpu=scatter, default=product)
 
 
 def dead_codes(

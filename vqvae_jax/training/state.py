@@ -103,7 +103,9 @@ def init_state(
     average=_copy(params) if config.weights_ema else {},
     plateau=optimizers.plateau(config).init(params),
     best=_copy(variables),
-    best_loss=jnp.full((), jnp.inf),
+    # With a type of its own: a weak one would change at the first evaluation,
+    # and the step compile anew.
+    best_loss=jnp.full((), jnp.inf, float),
     best_step=jnp.zeros((), jnp.int32),
     stale=jnp.zeros((), jnp.int32),
   )
