@@ -15,6 +15,7 @@ DIR holds TFDS's mnist; with network it is prepared there if need be.
 import dataclasses
 import json
 import pathlib
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,9 @@ import numpy as np
 import optax
 import tyro
 from PIL import Image
+
+# This package is the one in this checkout, installed or not.
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from vqvae_jax.config import Config
 from vqvae_jax.data import load_data

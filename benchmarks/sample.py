@@ -3,16 +3,23 @@
 Both sides are one compiled loop, with the same parameters, keys and sampling
 rule. The uncached side runs the whole network over the full-length sequence
 for every id and reads the logits at that id alone.
+
+  python benchmarks/sample.py
 """
 
 import argparse
 import functools
 import math
+import pathlib
 import statistics
+import sys
 import time
 
 import jax
 import jax.numpy as jnp
+
+# This package is the one in this checkout, installed or not.
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from vqvae_jax.priors import TransformerPrior, sample
 from vqvae_jax.priors.sampling import choose

@@ -17,11 +17,16 @@ the rounds.
 import dataclasses
 import functools
 import multiprocessing
+import pathlib
 import statistics
+import sys
 import time
 
 import numpy as np
 import tyro
+
+# This package is the one in this checkout, installed or not.
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 BATCH = 128
 HIDDEN, RESIDUAL_HIDDEN, RESIDUAL_LAYERS = 128, 32, 2
@@ -44,7 +49,7 @@ class Options:
   # Steps that each side takes in a round.
   steps: int = 10
   # Steps of each side before the first round.
-  warmup: int = 5
+  warmup: int = 25
 
 
 def our_step(images):

@@ -1,11 +1,15 @@
 """`vqvae_jax.load`: arrays in, arrays out."""
 
+import copy
+import dataclasses
+
 import numpy as np
 import pytest
 
 import vqvae_jax
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError, RunError
+from vqvae_jax.generation.model import DEFAULT_GUIDANCE
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,27 @@ def test_sample_depends_on_seed_and_place_only(model):
   assert not np.array_equal(images, model.sample(labels, seed=4))
 
 
+def test_guidance_is_on_by_default_where_labels_were_hidden(model):
+  labels = np.array([0, 1, 2, 0, 1])
+  images = model.sample(labels)
+  guided = model.sample(labels, guidance=DEFAULT_GUIDANCE)
+  np.testing.assert_array_equal(images, guided)
+  assert not np.array_equal(images, model.sample(labels, guidance=0.0))
+
+
+@pytest.mark.parametrize("why", ["always labelled", "one class"])
+def test_guidance_needs_hidden_labels(model, why):
+  other = copy.copy(model)
+  if why == "one class":
+    other.spec = dataclasses.replace(model.spec, class_names=())
+  else:
+    prior = dataclasses.replace(model.config.prior, label_dropout=0.0)
+    other.config = dataclasses.replace(model.config, prior=prior)
+  assert other.resolve_guidance(None) == other.resolve_guidance(0.0) == 0.0
+  with pytest.raises(ConfigError, match="guidance 1.0 needs labelled images"):
+    other.resolve_guidance(1.0)
+
+
 def test_log_prob_is_of_the_ids_and_normalised_over_codes(model, split):
   labels = split.labels[:6]
   nats = model.log_prob(split.images[:6], labels)
@@ -62,6 +87,7 @@ def test_log_prob_is_of_the_ids_and_normalised_over_codes(model, split):
     (lambda m: m.sample(np.array([3])), r"not all in \[0, 3\)"),
     (lambda m: m.sample(np.array([0.5])), "not integers"),
     (lambda m: m.sample(np.array([0]), temperature=np.nan), "temperature nan"),
+    (lambda m: m.sample(np.array([0]), guidance=-1.0), "guidance -1.0 is not"),
     (
       lambda m: m.log_prob(np.zeros((2, 8, 8, 1)), np.array([0])),
       "2 images but 1 labels",

@@ -1,5 +1,6 @@
 """Sampling from a prior: its law, its restrictions, its independence."""
 
+import functools
 import itertools
 import re
 
@@ -55,6 +56,29 @@ def test_temperature_zero_is_argmax_of_uncached_logits(prior):
   ):
     got = sample(model, params, image_keys(range(4)), labels, **options)
     np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.5])
+def test_guidance_adds_what_the_class_changes(prior, guidance):
+  model, params = prior
+  labels = jnp.arange(4)
+  any_class = jnp.full(4, model.num_classes)
+
+  @jax.jit
+  def guided(ids):
+    with_class, without = (
+      model.apply({"params": params}, ids, y) for y in (labels, any_class)
+    )
+    return (1 + guidance) * with_class - guidance * without
+
+  expected = np.zeros((4, 9), np.int32)
+  for t in range(9):
+    expected[:, t] = np.argmax(guided(jnp.asarray(expected))[:, t], axis=-1)
+  draw = functools.partial(
+    sample, model, params, image_keys(range(4)), labels, temperature=0.0
+  )
+  np.testing.assert_array_equal(draw(guidance=guidance), expected)
+  assert (draw() == expected).all() == (guidance == 0)
 
 
 def test_frequencies_match_log_prob():
@@ -253,10 +277,14 @@ def test_a_sharded_batch_gives_the_ids_of_one_device(prior):
     (dict(top_p=0.0), "top_p 0.0 is not above 0 and at most 1"),
     (dict(top_p=1.1), "top_p 1.1 is not"),
     (dict(top_p=float("nan")), "top_p nan is not"),
+    (dict(guidance=-0.5), "guidance -0.5 is not a finite number from 0"),
+    (dict(guidance=float("nan")), "guidance nan is not"),
+    (dict(guidance=float("inf")), "guidance inf is not"),
   ],
 )
 def test_bad_settings_are_named(options, message):
-  options = dict(temperature=1.0, top_k=None, top_p=None) | options
+  good = dict(temperature=1.0, top_k=None, top_p=None, guidance=0.0)
+  options = good | options
   with pytest.raises(ConfigError, match=re.escape(message)) as error:
     check_sampling(**options, num_codes=16)
   assert "\n" not in str(error.value)
@@ -266,4 +294,5 @@ def test_bad_settings_are_named(options, message):
 @pytest.mark.parametrize("top_p", [None, 1e-9, 1.0])
 @pytest.mark.parametrize("temperature", [0, 0.0, 1, 100.0])
 def test_good_settings_pass(temperature, top_k, top_p):
-  check_sampling(temperature, top_k, top_p, 16)
+  check_sampling(temperature, top_k, top_p, 0.0, 16)
+  check_sampling(temperature, top_k, top_p, 2.5, 16)

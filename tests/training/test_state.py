@@ -31,7 +31,9 @@ TOKENIZER = TokenizerConfig(
   revive_below=0.3,
   **STAGE,
 )
-PRIOR = PriorConfig(layers=1, width=8, heads=2, dropout=0.3, **STAGE)
+PRIOR = PriorConfig(
+  layers=1, width=8, heads=2, dropout=0.3, label_dropout=0.0, **STAGE
+)
 SPEC = DataSpec(
   name="bars",
   image_shape=(8, 8, 1),
@@ -87,11 +89,11 @@ def tokenizer_task(config=TOKENIZER, spec=SPEC, dtype=None):
   return TokenizerTask(Config(tokenizer=config), spec, dtype)
 
 
-def prior_task(spec=SPEC, dtype=None):
+def prior_task(spec=SPEC, dtype=None, config=PRIOR):
   tokenizer = tokenizer_task(dtype=dtype).init(
     jax.random.key(0), jax.tree.map(jnp.asarray, draw_batch(99))
   )
-  config = Config(tokenizer=TOKENIZER, prior=PRIOR)
+  config = Config(tokenizer=TOKENIZER, prior=config)
   return PriorTask(config, spec, tokenizer, dtype)
 
 
@@ -527,3 +529,26 @@ def test_prior_learns_the_ids_of_the_tokenizer():
   # Per id in training, and with dropout.
   np.testing.assert_allclose(losses, np.full(2, nats.mean() / 16), rtol=0.1)
   assert abs(float(losses[0] - losses[1])) > 1e-5
+
+
+@pytest.mark.parametrize("classes", [3, 1])
+def test_labels_are_hidden_where_there_are_some(classes):
+  names = SPEC.class_names if classes > 1 else ()
+  task = prior_task(
+    spec=dataclasses.replace(SPEC, class_names=names),
+    config=dataclasses.replace(PRIOR, label_dropout=0.25),
+  )
+  batch = jax.tree.map(jnp.asarray, draw_batch(0))
+  batch["label"] = batch["label"] % classes
+
+  @jax.jit
+  def labels(frozen, batch):
+    prepare = functools.partial(task.prepare, frozen, batch)
+    return jax.vmap(prepare)(jax.random.split(jax.random.key(0), 100))["label"]
+
+  got = np.asarray(labels(task.frozen, batch))
+  hidden = got != np.asarray(batch["label"])
+  assert (got[hidden] == classes).all()
+  expected = 0.25 if classes > 1 else 0
+  # Six standard deviations of a share of 1,600 draws.
+  assert abs(hidden.mean() - expected) <= 0.065

@@ -38,6 +38,9 @@ class SampleConfig:
   top_k: int | None = None
   # Draw among the fewest ids that hold this probability, in (0, 1].
   top_p: float = 1.0
+  # How far to push each image towards its class, from 0 on; doubles the
+  # work where it is not 0. By default 0.3 for labelled sets.
+  guidance: float | None = None
   # Images that one device makes at a time.
   batch_size: int = 250
   # Finish what an interrupted job with the same settings left undone.
@@ -55,5 +58,7 @@ class SampleConfig:
       checks.at_least(self, "top_k", 1)
     if not 0 < self.top_p <= 1:
       raise ConfigError(f"--top-p {self.top_p} is not in (0, 1]")
+    if self.guidance is not None:
+      checks.in_range(self, "guidance", 0, math.inf)
     if not self.labels:
       raise ConfigError("--labels is empty; try balanced")

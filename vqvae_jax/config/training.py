@@ -108,19 +108,19 @@ class TokenizerConfig(StageConfig):
   PREFIX: ClassVar[str] = "tokenizer."
 
   # Optimizer steps in all; a finished run may be asked for more.
-  steps: int = 1000
+  steps: int = 1400
   # Codebook: ema (running averages of the latents, van den Oord et al. 2017,
   # appendix A.1) or vq (trained by gradient, section 3.2).
   quantizer: Quantizer = "ema"
-  # Number of codes.
-  codebook_size: int = 512
+  # Number of codes. Few are easier to learn for the prior of a small set.
+  codebook_size: int = 256
   # Width of a code and of the latents.
   code_dim: int = 64
   # Pixels per id along each side, a power of two. By default 4, or what else
   # divides the image and keeps it to at most 256 ids.
   stride: int | None = None
   # Channels of the convolutions.
-  hidden: int = 128
+  hidden: int = 64
   # Residual blocks in the encoder, and as many in the decoder.
   residual_layers: int = 2
   # Channels inside a residual block.
@@ -160,7 +160,13 @@ class PriorConfig(StageConfig):
   PREFIX: ClassVar[str] = "prior."
 
   # Optimizer steps in all; a finished run may be asked for more.
-  steps: int = 1000
+  steps: int = 2000
+  # Peak learning rate.
+  learning_rate: float = 3e-3
+  # Steps over which the learning rate rises linearly from 0.
+  warmup_steps: int = 100
+  # Evaluations without improvement before the stage ends early; 0 is off.
+  patience: int = 5
   # Transformer blocks.
   layers: int = 4
   # Channels of the residual stream.
@@ -168,7 +174,10 @@ class PriorConfig(StageConfig):
   # Attention heads; must divide the width.
   heads: int = 4
   # Dropout rate on embeddings, attention and MLP outputs, in [0, 1).
-  dropout: float = 0.1
+  dropout: float = 0.05
+  # Share of labels hidden in training, in [0, 1), so that sample.py can guide
+  # by the difference that the class makes.
+  label_dropout: float = 0.1
 
   def __post_init__(self):
     super().__post_init__()
@@ -180,6 +189,7 @@ class PriorConfig(StageConfig):
         f"--prior.heads {self.heads}"
       )
     checks.in_range(self, "dropout", 0, 1)
+    checks.in_range(self, "label_dropout", 0, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +213,7 @@ class Config:
   # Seed of splits, initial weights, order of images, dropout.
   seed: int = 0
   # Images in one global batch.
-  batch_size: int = 128
+  batch_size: int = 64
   # Precision of the networks: float32, or bfloat16 for TPUs and recent GPUs
   # (weights, losses and the codebook stay in float32).
   dtype: Dtype = "float32"

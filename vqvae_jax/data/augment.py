@@ -20,10 +20,10 @@ _CHARACTERS = (
   "mnist_corrupted",
 )
 # Affine: degrees, relative scale, degrees, share of the side.
-_ROTATION = 12.0
-_SCALE = 0.1
-_SHEAR = 8.0
-_SHIFT = 2 / 28
+_ROTATION = 8.0
+_SCALE = 0.08
+_SHEAR = 5.0
+_SHIFT = 1 / 28
 # Weak: share of the side; relative contrast; brightness of a range of 1.
 _WEAK_SHIFT = 0.04
 _WEAK_CONTRAST = 0.1

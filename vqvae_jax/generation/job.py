@@ -51,9 +51,13 @@ def generate(config: SampleConfig, console: Console | None = None):
     labels = split.labels[: config.num_images]
     make_block = _reconstructions(model, split)
     weights = {"tokenizer": model.tokenizer_digest}
+    drawn_with = {}
   else:
     labels = labels_of(config.labels, np.arange(config.num_images), model.spec)
-    draw = model.sampler(config.temperature, config.top_k, config.top_p)
+    guidance = model.resolve_guidance(config.guidance)
+    draw = model.sampler(
+      config.temperature, config.top_k, config.top_p, guidance
+    )
 
     def make_block(numbers, labels):
       return draw(config.seed, int(numbers[0]), labels)
@@ -61,6 +65,14 @@ def generate(config: SampleConfig, console: Console | None = None):
     weights = {
       "tokenizer": model.tokenizer_digest,
       "prior": model.prior_digest,
+    }
+    drawn_with = {
+      "seed": config.seed,
+      "labels_as": config.labels,
+      "temperature": config.temperature,
+      "top_k": config.top_k,
+      "top_p": config.top_p,
+      "guidance": guidance,
     }
   settings = {
     "mode": config.mode,
@@ -70,11 +82,7 @@ def generate(config: SampleConfig, console: Console | None = None):
       **({"prior": model.prior_step} if "prior" in weights else {}),
     },
     "data": model.spec.name,
-    "seed": config.seed,
-    "labels_as": config.labels,
-    "temperature": config.temperature,
-    "top_k": config.top_k,
-    "top_p": config.top_p,
+    **drawn_with,
     "batch_size": config.batch_size,
     "device": model.mesh.devices.flat[0].device_kind,
     "num_images": len(labels),

@@ -31,6 +31,7 @@ _SAME = (
   "temperature",
   "top_k",
   "top_p",
+  "guidance",
   "batch_size",
   "device",
 )
@@ -143,14 +144,15 @@ class Writer:
       return
     try:
       old = json.loads(path.read_text())
-      different = [k for k in _SAME if old[k] != self._settings[k]]
-    except (KeyError, TypeError, ValueError):
+      # Some belong to one mode only.
+      different = [k for k in _SAME if old.get(k) != self._settings.get(k)]
+    except (AttributeError, KeyError, TypeError, ValueError):
       raise RunError(f"{path} cannot be read as a manifest") from None
     if different:
       name = different[0]
       raise RunError(
-        f"{self._out} belongs to another job: {name} was {old[name]}, now "
-        f"{self._settings[name]}"
+        f"{self._out} belongs to another job: {name} was {old.get(name)}, now "
+        f"{self._settings.get(name)}"
       )
     if old["num_images"] > self._settings["num_images"]:
       raise RunError(

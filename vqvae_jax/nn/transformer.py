@@ -14,8 +14,6 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-kernel_init = nn.initializers.normal(0.02)
-
 
 def at_least_float32(dtype: DTypeLike) -> jnp.dtype:
   """`dtype`, or float32 where that is wider: for sums and exponentials."""
@@ -79,7 +77,7 @@ class CausalAttention(nn.Module):
   """
 
   heads: int
-  out_init: nn.initializers.Initializer = kernel_init
+  out_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
   dtype: DTypeLike = jnp.float32
 
   @nn.compact
@@ -100,9 +98,7 @@ class CausalAttention(nn.Module):
       The outputs, and the cache with `position` written (None without one).
     """
     batch, length, width = x.shape
-    qkv = nn.Dense(
-      3 * width, dtype=self.dtype, kernel_init=kernel_init, name="qkv"
-    )(x)
+    qkv = nn.Dense(3 * width, dtype=self.dtype, name="qkv")(x)
     qkv = qkv.reshape(batch, length, 3, self.heads, width // self.heads)
     # With the heads in front each product is one plain matrix product per
     # image and head; contracting in the other order takes twice as long on
@@ -140,7 +136,7 @@ class CausalBlock(nn.Module):
 
   heads: int
   dropout: float = 0.0
-  out_init: nn.initializers.Initializer = kernel_init
+  out_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
   dtype: DTypeLike = jnp.float32
 
   @nn.compact
@@ -171,9 +167,7 @@ class CausalBlock(nn.Module):
     )(y, position, cache)
     x = x + drop(y)
     y = nn.LayerNorm(dtype=wide, name="mlp_norm")(x)
-    y = nn.Dense(
-      4 * width, dtype=self.dtype, kernel_init=kernel_init, name="mlp_in"
-    )(y)
+    y = nn.Dense(4 * width, dtype=self.dtype, name="mlp_in")(y)
     y = nn.Dense(
       width, dtype=self.dtype, kernel_init=self.out_init, name="mlp_out"
     )(nn.gelu(y))

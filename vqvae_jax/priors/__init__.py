@@ -8,7 +8,9 @@ An autoregressive prior is a Flax module with the attributes `num_codes`,
     decode_step(previous [b], labels [b], position, cache)
       -> logits [b, k], cache
 
-`log_prob` and `sample` take any of them. Ids are int32 in raster order, t is
+`log_prob` and `sample` take any of them. The label `num_classes` stands for any
+class: training puts it in the place of some labels, so that `sample` can guide
+by the difference that the class makes. Ids are int32 in raster order, t is
 rows times columns of the grid, and likelihoods are nats per image.
 """
 

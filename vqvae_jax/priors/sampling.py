@@ -16,6 +16,7 @@ def check_sampling(
   temperature: float,
   top_k: int | None,
   top_p: float | None,
+  guidance: float,
   num_codes: int,
 ):
   """Checks what a user asks of `sample`, which itself sees traced values.
@@ -24,6 +25,7 @@ def check_sampling(
     temperature: finite, from 0 on.
     top_k: None, or from 1 to `num_codes`.
     top_p: None, or above 0 and at most 1.
+    guidance: finite, from 0 on.
     num_codes: size of the codebook.
 
   Raises:
@@ -43,6 +45,11 @@ def check_sampling(
     raise ConfigError(
       f"top_p {top_p} is not above 0 and at most 1; "
       "leave it out to sample from all codes"
+    )
+  if not 0 <= guidance < math.inf:
+    raise ConfigError(
+      f"guidance {guidance} is not a finite number from 0 on; 0 samples each "
+      "class as learnt"
     )
 
 
@@ -125,13 +132,18 @@ def sample(
   temperature: float | Float[Array, ""] = 1.0,
   top_k: int | Int[Array, ""] | None = None,
   top_p: float | Float[Array, ""] | None = None,
+  guidance: float | Float[Array, ""] | None = None,
 ) -> Int[Array, "b t"]:
   """Ids of new images, one row per key and label.
 
   A row depends on the parameters, its key and its label, not on its place or
   the other rows; another batch size may round differently. New values of
-  temperature, top-k and top-p do not compile anew, turning top-k or top-p on
-  does; off they cost nothing. `check_sampling` checks values from users.
+  temperature, top-k, top-p and guidance do not compile anew, turning one of the
+  last three on does; off they cost nothing, and guidance doubles the work.
+  `check_sampling` checks values from users.
+
+  Guidance is classifier-free (Ho and Salimans 2022, arXiv 2207.12598, equation
+  6): logits + guidance * (logits - logits of the label `num_classes`).
 
   Args:
     model: an autoregressive prior with `grid`, `init_cache`, `decode_step`.
@@ -141,13 +153,20 @@ def sample(
     temperature: see `choose`.
     top_k: see `restrict`.
     top_p: see `restrict`.
+    guidance: from 0 on; None is 0.
 
   Returns:
     Ids in raster order, int32.
   """
+  (batch,) = labels.shape
+  if guidance is not None:
+    any_class = jnp.full_like(labels, model.num_classes)
+    labels = jnp.concatenate([labels, any_class])
 
   def step(carry, position):
     previous, cache = carry
+    if guidance is not None:
+      previous = jnp.tile(previous, 2)
     logits, cache = model.apply(
       {"params": params},
       previous,
@@ -156,10 +175,12 @@ def sample(
       cache,
       method="decode_step",
     )
+    if guidance is not None:
+      logits, any_class = jnp.split(logits, 2)
+      logits = logits + guidance * (logits - any_class)
     ids = choose(keys, position, logits, temperature, top_k, top_p)
     return (ids, cache), ids
 
-  (batch,) = labels.shape
-  start = (jnp.zeros(batch, jnp.int32), model.init_cache(batch))
+  start = (jnp.zeros(batch, jnp.int32), model.init_cache(len(labels)))
   _, ids = jax.lax.scan(step, start, jnp.arange(math.prod(model.grid)))
   return ids.T

@@ -51,6 +51,9 @@ class PriorTask:
     self.model = build_prior(config, spec, dtype)
     self.frozen = tokenizer_variables
     self._augment = spec.augment
+    # Where there is one class, all labels are the same already.
+    labelled = spec.num_classes > 1
+    self._label_dropout = config.prior.label_dropout if labelled else 0.0
     self._float = jnp.promote_types(self.model.dtype, jnp.float32)
 
   def init(self, key, batch):
@@ -61,8 +64,14 @@ class PriorTask:
     return {"params": params, "codebook": {}}
 
   def prepare(self, frozen, batch, key):
+    augment_key, label_key = jax.random.split(key)
     images = to_float(batch["image"], self._float)
-    return self._encode(frozen, augment(key, images, self._augment), batch)
+    images = augment(augment_key, images, self._augment)
+    inputs = self._encode(frozen, images, batch)
+    labels = inputs["label"]
+    dropped = jax.random.bernoulli(label_key, self._label_dropout, labels.shape)
+    any_class = jnp.full_like(labels, self.model.num_classes)
+    return inputs | {"label": jnp.where(dropped, any_class, labels)}
 
   def loss(self, params, codebook, inputs, key):
     del codebook
