@@ -9,7 +9,7 @@ import pytest
 import vqvae_jax
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError, RunError
-from vqvae_jax.generation.model import DEFAULT_GUIDANCE
+from vqvae_jax.training.prior import DEFAULT_GUIDANCE
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,14 @@ from vqvae_jax.priors import check_sampling, log_prob, sample
 from vqvae_jax.sharding import make_mesh, split
 from vqvae_jax.training import workdir as folder
 from vqvae_jax.training.checkpoints import digest
-from vqvae_jax.training.prior import build_prior
+from vqvae_jax.training.prior import (
+  build_prior,
+  can_be_guided,
+  default_guidance,
+)
 from vqvae_jax.training.run import load_prior, load_tokenizer
 from vqvae_jax.training.tokenizer import build_tokenizer
 
-# On digits: enough that few are misread, and little enough that a classifier
-# learns more from them than without (at 1 it learns less).
-DEFAULT_GUIDANCE = 0.3
 # Rows that the convenience methods compute at a time, and on each device.
 BATCH = 250
 
@@ -170,10 +171,9 @@ class Model:
     Raises:
       ConfigError: if guidance is asked of a prior that always saw the label.
     """
-    guided = self.spec.num_classes > 1 and self.config.prior.label_dropout > 0
     if guidance is None:
-      return DEFAULT_GUIDANCE if guided else 0.0
-    if guidance and not guided:
+      return default_guidance(self.config, self.spec)
+    if guidance and not can_be_guided(self.config, self.spec):
       raise ConfigError(
         f"guidance {guidance} needs labelled images and a prior trained with "
         "--prior.label-dropout above 0"

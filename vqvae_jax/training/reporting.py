@@ -79,12 +79,15 @@ class Reporter:
       return
     now = time.monotonic()
     since, at = self._timed or (now, step)
-    # Over at least a second, so that the figure can be read.
-    if now - since > 1:
+    if "validation_loss" in metrics:
+      # Evaluating is not a step's time.
+      self._timed = None
+    elif now - since > 1:
+      # Over at least a second, so that the figure can be read.
       self._shown["images/s"] = (step - at) * self._batch_size / (now - since)
-      since, at = now, step
-    # Compiling and evaluating are not a step's time.
-    self._timed = None if "validation_loss" in metrics else (since, at)
+      self._timed = now, step
+    else:
+      self._timed = since, at
     for name in ("loss", "validation_loss"):
       if name in metrics:
         self._shown[name] = metrics[name]

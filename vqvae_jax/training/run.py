@@ -18,7 +18,11 @@ from vqvae_jax.priors import sample
 from vqvae_jax.sharding import check_batch, make_mesh, replicated
 from vqvae_jax.training import checkpoints, pictures, workdir
 from vqvae_jax.training.loop import run_stage
-from vqvae_jax.training.prior import PriorTask, build_prior
+from vqvae_jax.training.prior import (
+  PriorTask,
+  build_prior,
+  default_guidance,
+)
 from vqvae_jax.training.tokenizer import (
   TokenizerTask,
   build_tokenizer,
@@ -112,7 +116,7 @@ def train_prior(
     key=jax.random.key(2 * config.seed + 1),
     seed=config.seed,
     workdir=folder,
-    pictures=_prior_pictures(task, data.spec),
+    pictures=_prior_pictures(task, config, data.spec),
     console=console,
   )
 
@@ -206,7 +210,7 @@ def _tokenizer_pictures(task, data):
   return draw
 
 
-def _prior_pictures(task, spec):
+def _prior_pictures(task, config, spec):
   classes = min(spec.num_classes, MAX_CLASSES_PICTURED)
   labels = np.repeat(np.arange(classes, dtype=np.int32), SAMPLES_PER_CLASS)
   keys = jax.vmap(lambda n: jax.random.fold_in(jax.random.key(0), n))(
@@ -215,7 +219,13 @@ def _prior_pictures(task, spec):
 
   @jax.jit
   def draw_samples(variables, tokenizer_variables):
-    ids = sample(task.model, variables["params"], keys, jnp.asarray(labels))
+    ids = sample(
+      task.model,
+      variables["params"],
+      keys,
+      jnp.asarray(labels),
+      guidance=default_guidance(config, spec) or None,
+    )
     ids = ids.reshape(-1, *task.model.grid)
     return task.tokenizer.apply(tokenizer_variables, ids, method="decode")
 
