@@ -61,6 +61,7 @@ PRIOR = STAGE | {
   "width": [0, -1],
   "heads": [0, -1, 3],
   "dropout": [NAN, INF, -0.1, 1.0],
+  "label_dropout": [NAN, INF, -0.1, 1.0],
 }
 RUN = {
   "dataset": [""],
@@ -81,6 +82,7 @@ SAMPLE = {
   "temperature": [NAN, INF, -0.1],
   "top_k": [0, -1],
   "top_p": [NAN, INF, 0.0, -0.5, 1.01],
+  "guidance": [NAN, INF, -0.1],
   "batch_size": [0, -1],
 }
 BAD = [
@@ -126,6 +128,8 @@ def test_bad_value_names_flag_and_value(kind, name, value):
     (TokenizerConfig, "stride", 2),
     (TokenizerConfig, "stride", 64),
     (PriorConfig, "dropout", 0.0),
+    (PriorConfig, "label_dropout", 0.0),
+    (SampleConfig, "guidance", 0.0),
     (Config, "seed", 2**31 - 1),
     (SampleConfig, "temperature", 0.0),
     (SampleConfig, "top_p", 1.0),

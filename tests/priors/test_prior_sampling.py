@@ -26,7 +26,7 @@ def make(num_codes=16, num_classes=4, grid=(3, 3)):
   )
   ids = jnp.zeros((1, grid[0] * grid[1]), jnp.int32)
   params = jax.jit(model.init)(jax.random.key(0), ids, ids[:, 0])["params"]
-  return model, jax.tree.map(lambda x: 6 * x, params)
+  return model, params
 
 
 def image_keys(numbers, seed=0):
