@@ -279,3 +279,10 @@ def test_early_stop_keeps_the_best(dataset, tmp_path):
   # The third evaluation after the best one is never made.
   assert len(losses) == best + 3 < 100
   assert f"has not improved since step {lines[best]['step']}" in screen
+  # The prior is trained on it; then the same command finds nothing to do.
+  both = dataclasses.replace(config, tokenizer=stage, stage="all")
+  tiny.run(both)
+  assert "step 12 of 12 is done already" in tiny.run(both)
+  patient = dataclasses.replace(stage, patience=0)
+  with pytest.raises(RunError, match="prior was trained on the tokenizer of"):
+    tiny.run(dataclasses.replace(both, tokenizer=patient))

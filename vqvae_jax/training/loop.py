@@ -67,6 +67,7 @@ def run_stage(
   workdir: epath.PathLike,
   pictures: Pictures,
   console: Console,
+  built_upon: epath.PathLike | None = None,
 ):
   """Trains one stage to its end, from its newest checkpoint if there is one.
 
@@ -82,10 +83,13 @@ def run_stage(
     workdir: the run folder.
     pictures: what to draw of the best variables after an evaluation.
     console: for messages.
+    built_upon: what was trained on this stage as it is, so that it must not
+      change any more.
 
   Raises:
     Interrupted: on SIGTERM or SIGINT, after the state was saved.
-    RunError: if the loss is no longer finite.
+    RunError: if the loss is no longer finite, or the stage is not at its end
+      though something was built upon it.
   """
   workdir = epath.Path(workdir)
   iterator = make_train_iterator(
@@ -113,6 +117,13 @@ def run_stage(
       state = checkpoints.restore(state, iterator)
       console.print(f"{name}: resumed at step {start} of {config.steps}")
     start = start or 0
+    stopped = _stopped_early(state, config)
+    if built_upon and not stopped:
+      raise RunError(
+        f"{built_upon} was trained on the {name} of step {start}; to train "
+        f"the {name} to step {config.steps}, use another --workdir or move "
+        f"{built_upon} away"
+      )
     reporter = Reporter(
       workdir,
       name,
@@ -130,7 +141,6 @@ def run_stage(
       checkpoints.save(state, iterator)
 
     pending = None
-    stopped = _stopped_early(state, config)
 
     def report(validation=None):
       step, metrics = pending

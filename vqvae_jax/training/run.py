@@ -81,6 +81,8 @@ def train_tokenizer(
 ):
   """Stage 1; see `train`."""
   task = TokenizerTask(config, data.spec)
+  prior = folder / "prior"
+  latest = checkpoints.latest_step(prior)
   run_stage(
     "tokenizer",
     task,
@@ -93,6 +95,7 @@ def train_tokenizer(
     workdir=folder,
     pictures=_tokenizer_pictures(task, data),
     console=console,
+    built_upon=None if latest is None else prior,
   )
 
 

@@ -131,7 +131,9 @@ def check_same_run(workdir: epath.PathLike, new: RunInfo):
       "Use those, or another --workdir"
     )
   tokenizer_steps = trained["tokenizer"] or 0
-  more = new.config.tokenizer.steps > tokenizer_steps
+  # One that stopped early has fewer steps than it was asked for.
+  asked = max(tokenizer_steps, old.config.tokenizer.steps)
+  more = new.config.tokenizer.steps > asked
   if trained["prior"] is not None and new.config.stage != "prior" and more:
     raise RunError(
       f"{workdir}/prior was trained on the tokenizer of step "
