@@ -44,7 +44,20 @@ STAGE = {
   "schedule": ["linear"],
 }
 TOKENIZER = STAGE | {
-  "quantizer": ["fsq"],
+  "quantizer": ["gvq"],
+  "depth": [0, -1],
+  "shared_codebook": [True],
+  "quantizer_dropout": [NAN, INF, -0.1, 1.0, 0.5],
+  "groups": [0, -1],
+  "bits": [0, -1, 21],
+  "codebook_norm": ["l1"],
+  "gradient": ["reinforce"],
+  "code_temperature": [NAN, INF, -0.1],
+  "entropy": [NAN, INF, -0.1],
+  "orthogonality": [NAN, INF, -0.1, 0.5],
+  "kmeans": [-1],
+  "divergence": [NAN, INF, -0.1],
+  "final_temperature": [NAN, INF, 0.0, -0.1, 1.5],
   "codebook_size": [1, 0, -1],
   "code_dim": [0, -1],
   "stride": [0, 1, 3, 6, -2, -4],
@@ -146,6 +159,7 @@ def test_rules_are_complete():
   free = {
     Config: {"data_dir", "workdir", "channels", "tokenizer", "prior"},
     SampleConfig: {"workdir", "out", "resume"},
+    TokenizerConfig: {"levels"},  # See test_levels_and_groups.
   }
   for kind in (StageConfig, TokenizerConfig, PriorConfig, Config, SampleConfig):
     names = {field.name for field in dataclasses.fields(kind)}
@@ -163,6 +177,37 @@ def test_micro_batches_are_equally_large():
   Config(batch_size=10, tokenizer=TokenizerConfig(accumulate=4, batch_size=8))
 
 
+@pytest.mark.parametrize(
+  "options, message",
+  [
+    ({"levels": ()}, "--tokenizer.levels (none): each channel needs 2"),
+    ({"levels": (8, 1)}, "--tokenizer.levels 8 1: each channel needs 2"),
+    ({"levels": (1024, 2048)}, "1024 2048 give 2097152 codes, more than"),
+    (
+      {"groups": 3},
+      "--tokenizer.groups 3 does not divide --tokenizer.code-dim",
+    ),
+  ],
+)
+def test_levels_and_groups(options, message):
+  with pytest.raises(ConfigError, match=re.escape(message)):
+    TokenizerConfig(quantizer="product", **options)
+
+
+@pytest.mark.parametrize(
+  "options",
+  [
+    {"quantizer": "fsq", "codebook_norm": "l2"},
+    {"quantizer": "residual", "gradient": "rotation"},
+    {"quantizer": "gumbel", "entropy": 0.1},
+    {"quantizer": "ema", "orthogonality": 0.1},
+  ],
+)
+def test_an_option_of_another_quantizer_is_refused(options):
+  with pytest.raises(ConfigError, match=" is for .*; --tokenizer.quantizer is"):
+    TokenizerConfig(**options)
+
+
 def test_round_trip_through_json():
   config = Config(
     dataset="npz:a b.npz",
@@ -170,7 +215,9 @@ def test_round_trip_through_json():
     num_train_images=1000,
     channels=3,
     group_regex=r"(p\d+)_",
-    tokenizer=TokenizerConfig(stride=8, learning_rate=3e-4, steps=7),
+    tokenizer=TokenizerConfig(
+      stride=8, learning_rate=3e-4, steps=7, quantizer="fsq", levels=(7, 5)
+    ),
     prior=PriorConfig(dropout=0.3, batch_size=64),
   )
   assert config != Config()

@@ -9,6 +9,7 @@ from vqvae_jax.config import TokenizerConfig
 from vqvae_jax.models import build_vqvae, likelihoods
 
 CONFIG = {
+  "kmeans": 0,
   "codebook_size": 12,
   "code_dim": 6,
   "hidden": 8,

@@ -72,6 +72,25 @@ def test_cached_logits_equal_uncached():
   )
 
 
+def test_several_ids_at_each_place():
+  model, params = make(grid=(2, 2, 3))
+  ids = jax.random.randint(jax.random.key(1), (5, 12), 0, 12)
+  labels = jnp.array([0, 1, 2, 0, 1])
+  run = jax.jit(model.apply)
+  full = run({"params": params}, ids, labels)
+  np.testing.assert_allclose(
+    decode_all(model, params, ids, labels), full, rtol=0, atol=2e-5
+  )
+  # Each slot has codes of its own: of the 36 rows, those of slot 1 are read by
+  # the ids 1, 4, 7 and 10, of which the logits before 2 know nothing.
+  table = params["code_embedding"]["embedding"]
+  assert table.shape == (3 * 12, 16)
+  other = {"code_embedding": {"embedding": table.at[12:24].multiply(3.0)}}
+  changed = run({"params": params | other}, ids, labels)
+  np.testing.assert_array_equal(changed[:, :2], full[:, :2])
+  assert (jnp.abs(changed - full)[:, 2:].max(axis=(0, 2)) > 1e-3).all()
+
+
 def test_cached_logits_equal_uncached_in_float64():
   with jax.enable_x64():
     model, params = make(dtype=jnp.float64)

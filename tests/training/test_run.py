@@ -99,8 +99,12 @@ def start_process(config: Config) -> subprocess.Popen:
   for name, value in dataclasses.asdict(config).items():
     fields = value if isinstance(value, dict) else {"": value}
     for inner, setting in fields.items():
-      if setting is not None:
-        flag = f"{name}.{inner}".strip(".").replace("_", "-")
+      flag = f"{name}.{inner}".strip(".").replace("_", "-")
+      if isinstance(setting, tuple):
+        flags += [f"--{flag}", *map(str, setting)]
+      elif isinstance(setting, bool):
+        flags += [f"--{flag}"] * setting
+      elif setting is not None:
         flags.append(f"--{flag}={setting}")
   return subprocess.Popen(
     [sys.executable, str(ROOT / "train.py"), *flags],

@@ -5,16 +5,15 @@
 `ConfigError` when the dataclass is made, long before any training.
 """
 
+from vqvae_jax.config.prior import PriorConfig
 from vqvae_jax.config.sampling import SampleConfig
-from vqvae_jax.config.training import (
+from vqvae_jax.config.stage import StageConfig
+from vqvae_jax.config.tokenizer import (
   MAX_DEFAULT_IDS,
-  Config,
-  PriorConfig,
-  StageConfig,
   TokenizerConfig,
-  from_dict,
   resolve_stride,
 )
+from vqvae_jax.config.training import Config, from_dict
 
 __all__ = [
   "MAX_DEFAULT_IDS",

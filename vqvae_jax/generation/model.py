@@ -97,8 +97,8 @@ class Model:
     """Hex digest of the prior's arrays."""
     return digest(self.prior_variables)
 
-  def encode(self, images) -> Int[np.ndarray, "n i j"]:
-    """Images to ids.
+  def encode(self, images) -> Int[np.ndarray, "n i j *m"]:
+    """Images to ids: [n, i, j], or [n, i, j, m] where each place has m.
 
     Args:
       images: [n, h, w, c], uint8, or float in [0, 1].
@@ -106,18 +106,18 @@ class Model:
     images = self._checked(images)
     return self._map(self._encode, self.tokenizer_variables, images)
 
-  def decode(self, ids: Int[np.ndarray, "n i j"]) -> Float[np.ndarray, "..."]:
+  def decode(
+    self, ids: Int[np.ndarray, "n i j *m"]
+  ) -> Float[np.ndarray, "n h w c"]:
     """Ids to images [n, h, w, c], float in [0, 1].
 
     Raises:
       ConfigError: if ids are not of the grid, or no ids of the codebook.
     """
     ids = np.asarray(ids)
-    if ids.ndim != 3 or ids.shape[1:] != tuple(self.prior.grid):
-      raise ConfigError(
-        f"ids of shape {ids.shape} are not [n, {self.prior.grid[0]}, "
-        f"{self.prior.grid[1]}]"
-      )
+    if ids.ndim < 1 or ids.shape[1:] != tuple(self.prior.grid):
+      expected = ", ".join(["n", *map(str, self.prior.grid)])
+      raise ConfigError(f"ids of shape {ids.shape} are not [{expected}]")
     size = self.prior.num_codes
     if ids.size and not (ids.min() >= 0 and ids.max() < size):
       raise ConfigError(

@@ -14,8 +14,14 @@ from vqvae_jax.config import TokenizerConfig
 from vqvae_jax.models import likelihoods
 from vqvae_jax.nn import Decoder, Encoder
 from vqvae_jax.quantizers import (
+  FSQ,
+  LFQ,
   EMAQuantizer,
+  GumbelQuantizer,
+  ProductQuantizer,
   QuantizerOutput,
+  ResidualQuantizer,
+  SimVQ,
   VectorQuantizer,
 )
 
@@ -27,7 +33,8 @@ class VQVAEOutput:
   Attributes:
     outputs: of the decoder, [b, h, w, c]; `likelihoods.to_pixels` reads them.
     latents: before quantization, [b, h', w', d].
-    quantized: vectors, ids [b, h', w'], loss and metrics.
+    quantized: vectors, ids [b, h', w'] or [b, h', w', m] where the quantizer
+      gives m ids for each latent, loss and metrics.
   """
 
   outputs: Float[Array, "b h w c"]
@@ -39,8 +46,7 @@ class VQVAE(nn.Module):
   """Images in [0, 1] to ids and back.
 
   Attributes:
-    quantizer: an unbound quantizer of width `code_dim`.
-    code_dim: channels of the latents.
+    quantizer: an unbound quantizer; the latents are as wide as it says.
     channels: of the images.
     stride: pixels per id and side.
     hidden: channels of the convolutions.
@@ -51,7 +57,6 @@ class VQVAE(nn.Module):
   """
 
   quantizer: nn.Module
-  code_dim: int
   channels: int
   stride: int
   hidden: int = 128
@@ -69,7 +74,7 @@ class VQVAE(nn.Module):
       "dtype": self.dtype,
     }
     self.encoder = Encoder(**net)
-    self.to_latents = nn.Dense(self.code_dim, dtype=self.dtype)
+    self.to_latents = nn.Dense(self.quantizer.width, dtype=self.dtype)
     self.decoder = Decoder(channels=self.channels, **net)
 
   def __call__(
@@ -85,11 +90,11 @@ class VQVAE(nn.Module):
     """What the quantizer is given: one vector for each `stride` x `stride`."""
     return self.to_latents(self.encoder(images - 0.5))
 
-  def encode(self, images: Float[Array, "b h w c"]) -> Int[Array, "b i j"]:
+  def encode(self, images: Float[Array, "b h w c"]) -> Int[Array, "b i j *m"]:
     """Images in [0, 1] to ids."""
     return self.quantizer(self.latents(images)).ids
 
-  def decode(self, ids: Int[Array, "b i j"]) -> Float[Array, "b h w c"]:
+  def decode(self, ids: Int[Array, "b i j *m"]) -> Float[Array, "b h w c"]:
     """Ids to images in [0, 1]."""
     vectors = self.quantizer.ids_to_vectors(ids)
     outputs = self.decoder(vectors.astype(self.dtype))
@@ -102,7 +107,7 @@ class VQVAE(nn.Module):
   def update_codes(
     self,
     latents: Float[Array, "b i j d"],
-    ids: Int[Array, "b i j"],
+    ids: Int[Array, "b i j *m"],
     key: Key[Array, ""],
   ):
     """Lets the codebook follow the latents of one optimizer step."""
@@ -116,17 +121,8 @@ def build_vqvae(
   dtype: DTypeLike = jnp.float32,
 ) -> VQVAE:
   """The VQ-VAE that a configuration describes."""
-  kind = {"ema": EMAQuantizer, "vq": VectorQuantizer}[config.quantizer]
-  quantizer = kind(
-    codebook_size=config.codebook_size,
-    code_dim=config.code_dim,
-    commitment=config.commitment,
-    decay=config.codebook_ema,
-    revive_below=config.revive_below,
-  )
   return VQVAE(
-    quantizer=quantizer,
-    code_dim=config.code_dim,
+    quantizer=build_quantizer(config),
     channels=channels,
     stride=stride,
     hidden=config.hidden,
@@ -135,3 +131,60 @@ def build_vqvae(
     likelihood=config.likelihood,
     dtype=dtype,
   )
+
+
+def build_quantizer(config: TokenizerConfig) -> nn.Module:
+  """The quantizer that a configuration describes."""
+  book = {
+    "codebook_size": config.codebook_size,
+    "code_dim": config.code_dim,
+  }
+  losses = {"commitment": config.commitment}
+  nearest = {
+    **book,
+    **losses,
+    "norm": config.codebook_norm,
+    "estimator": config.gradient,
+    "temperature": config.code_temperature,
+    "entropy": config.entropy or 0.0,
+  }
+  averages = {
+    "decay": config.codebook_ema,
+    "revive_below": config.revive_below,
+    "kmeans": config.kmeans,
+  }
+  match config.quantizer:
+    case "ema":
+      return EMAQuantizer(**nearest, **averages)
+    case "vq":
+      return VectorQuantizer(
+        **nearest, **averages, orthogonality=config.orthogonality
+      )
+    case "simvq":
+      return SimVQ(**nearest)
+    case "residual":
+      return ResidualQuantizer(
+        **book,
+        **losses,
+        **averages,
+        depth=config.depth,
+        shared=config.shared_codebook,
+        dropout=config.quantizer_dropout,
+      )
+    case "product":
+      return ProductQuantizer(
+        **book, **losses, **averages, groups=config.groups
+      )
+    case "fsq":
+      return FSQ(config.levels)
+    case "lfq":
+      entropy = {} if config.entropy is None else {"entropy": config.entropy}
+      return LFQ(config.bits, **losses, **entropy)
+    case "gumbel":
+      return GumbelQuantizer(
+        **book,
+        divergence=config.divergence,
+        final_temperature=config.final_temperature,
+        anneal_steps=config.steps,
+      )
+  raise ValueError(f"quantizer {config.quantizer!r} is unknown")

@@ -1,5 +1,7 @@
 """A class-conditional causal transformer over the raster of ids."""
 
+import math
+
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
@@ -21,6 +23,8 @@ class TransformerPrior(nn.Module):
   t - 1 (nothing at t = 0), of the class, and of the row and the column of id t,
   and gives the logits of id t. Sets without labels are one class, 0. One label
   more, `num_classes`, stands for any class, for classifier-free guidance.
+  Where each place has several ids (of a residual or a product quantizer), they
+  follow each other, and each of them has an embedding table of its own.
 
   Example: `TransformerPrior(512, 10, (7, 7))` maps ids [b, 49] and labels [b]
   to logits [b, 49, 512].
@@ -28,7 +32,7 @@ class TransformerPrior(nn.Module):
   Attributes:
     num_codes: size of the codebook.
     num_classes: number of classes; 1 for sets without labels.
-    grid: rows and columns of ids.
+    grid: rows and columns of ids, and how many each place has if above 1.
     layers: transformer blocks.
     width: channels of the residual stream.
     heads: attention heads; divides the width.
@@ -39,7 +43,7 @@ class TransformerPrior(nn.Module):
 
   num_codes: int
   num_classes: int
-  grid: tuple[int, int]
+  grid: tuple[int, ...]
   layers: int = 4
   width: int = 128
   heads: int = 4
@@ -50,10 +54,12 @@ class TransformerPrior(nn.Module):
     def embed(size):
       return nn.Embed(size, self.width, dtype=self.dtype)
 
-    self.code_embedding = embed(self.num_codes)
+    self.code_embedding = embed(self._slots * self.num_codes)
     self.class_embedding = embed(self.num_classes + 1)
     self.row_embedding = embed(self.grid[0])
     self.column_embedding = embed(self.grid[1])
+    if self._slots > 1:
+      self.slot_embedding = embed(self._slots)
     # GPT-2's scaling: the variance of the residual stream does not grow with
     # depth (Radford et al. 2019, section 2.3). Its standard deviation of 0.02
     # is for wide networks; at width 128 it learns much slower than this.
@@ -78,7 +84,7 @@ class TransformerPrior(nn.Module):
     """Logits of every id, each given the class and the true ids before it.
 
     Args:
-      ids: in raster order, t = rows times columns.
+      ids: in raster order, t is the product of the grid.
       labels: class of each image.
       train: whether to drop; needs the rng "dropout".
 
@@ -94,10 +100,11 @@ class TransformerPrior(nn.Module):
     train: bool = False,
   ) -> Float[Array, "b t width"]:
     """The residual stream after the last block; see `__call__`."""
-    codes = self.code_embedding(ids[:, :-1])
+    positions = jnp.arange(ids.shape[1])
+    codes = self._embed_codes(ids[:, :-1], positions[:-1])
     x = jnp.pad(codes, ((0, 0), (1, 0), (0, 0)))
     x = x + self.class_embedding(labels)[:, None]
-    x = x + self._places(jnp.arange(ids.shape[1]))[None]
+    x = x + self._places(positions)[None]
     x = self.embedding_dropout(x, deterministic=not train)
     for block in self.blocks:
       x, _ = block(x, train)
@@ -109,7 +116,7 @@ class TransformerPrior(nn.Module):
 
   def init_cache(self, batch: int) -> tuple[KVCache, ...]:
     """Empty caches, one per block, for `batch` images."""
-    length = self.grid[0] * self.grid[1]
+    length = math.prod(self.grid)
     head_width = self.width // self.heads
     return tuple(
       empty_cache(batch, self.heads, length, head_width, self.dtype)
@@ -134,7 +141,8 @@ class TransformerPrior(nn.Module):
     Returns:
       The row `position` of what `__call__` gives, and the cache for the next.
     """
-    x = jnp.where(position == 0, 0, self.code_embedding(previous))
+    codes = self._embed_codes(previous, position - 1)
+    x = jnp.where(position == 0, 0, codes)
     x = x + self.class_embedding(labels)
     x = (x + self._places(position[None]))[:, None]
     caches = []
@@ -144,5 +152,15 @@ class TransformerPrior(nn.Module):
     return self.readout(x[:, 0]), tuple(caches)
 
   def _places(self, positions: Int[Array, "t"]) -> Float[Array, "t width"]:
-    row, column = jnp.divmod(positions, self.grid[1])
-    return self.row_embedding(row) + self.column_embedding(column)
+    place, slot = jnp.divmod(positions, self._slots)
+    row, column = jnp.divmod(place, self.grid[1])
+    x = self.row_embedding(row) + self.column_embedding(column)
+    return x + self.slot_embedding(slot) if self._slots > 1 else x
+
+  def _embed_codes(self, ids, positions):
+    first_rows = positions % self._slots * self.num_codes
+    return self.code_embedding(ids + jnp.broadcast_to(first_rows, ids.shape))
+
+  @property
+  def _slots(self):
+    return math.prod(self.grid[2:])

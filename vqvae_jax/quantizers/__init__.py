@@ -1,12 +1,37 @@
-"""Quantizers: latents to ids of codes and back, one file per family."""
+"""Quantizers: latents to ids of codes and back, one file per family.
 
-from vqvae_jax.quantizers.codebook import QuantizerOutput, nearest_code
+Each is a Flax module with the attributes `width` (of the latents), `num_codes`
+and `ids_per_latent`, and the methods
+
+    __call__(z [..., width], train) -> QuantizerOutput
+    ids_to_vectors(ids) -> vectors [..., width]
+    start(z, key)        first codes from latents
+    update(z, ids, key)  the codes follow the latents of one optimizer step
+
+`start` and `update` change the collections "params" and "codebook", which must
+be mutable there. Ids are [...], or [..., ids_per_latent] where that is above 1.
+"""
+
+from vqvae_jax.quantizers.codebook import QuantizerOutput
 from vqvae_jax.quantizers.ema import EMAQuantizer
+from vqvae_jax.quantizers.fsq import FSQ
+from vqvae_jax.quantizers.gumbel import GumbelQuantizer
+from vqvae_jax.quantizers.lfq import LFQ
+from vqvae_jax.quantizers.product import ProductQuantizer
+from vqvae_jax.quantizers.residual import ResidualQuantizer
+from vqvae_jax.quantizers.search import nearest_code
+from vqvae_jax.quantizers.simvq import SimVQ
 from vqvae_jax.quantizers.vq import VectorQuantizer
 
 __all__ = [
   "EMAQuantizer",
+  "FSQ",
+  "GumbelQuantizer",
+  "LFQ",
+  "ProductQuantizer",
   "QuantizerOutput",
+  "ResidualQuantizer",
+  "SimVQ",
   "VectorQuantizer",
   "nearest_code",
 ]

@@ -1,4 +1,4 @@
-"""What the codebook quantizers share, as plain functions on arrays.
+"""What the quantizers share, as plain functions on arrays.
 
 All of them compute in at least float32, whatever the precision of the network:
 in half precision, distances lose the difference between near codes.
@@ -9,6 +9,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from vqvae_jax.errors import ConfigError
+from vqvae_jax.quantizers.search import at_least_float32, nearest_code
+
+# Up to this many numbers, a product with one-hot rows; beyond, scattered adds.
+ONE_HOT_LIMIT = 2**26
+
 
 @flax.struct.dataclass
 class QuantizerOutput:
@@ -17,40 +23,43 @@ class QuantizerOutput:
   Attributes:
     vectors: the codes of the latents, [..., d], in the latents' dtype. Their
       gradient goes straight through to the latents.
-    ids: index of each code, int32 [...].
+    ids: index of each code, int32 [...]; with several codes for one latent
+      (residual, product), [..., m].
     loss: mean over all elements, so it does not change with the batch size;
       scalar, to be added to the reconstruction loss as it is.
     metrics: scalars worth a look, without gradient.
   """
 
   vectors: Float[Array, "*n d"]
-  ids: Int[Array, "*n"]
+  ids: Int[Array, "..."]
   loss: Float[Array, ""]
   metrics: dict[str, Float[Array, ""]]
 
 
-def at_least_float32(x: Float[Array, "..."]) -> Float[Array, "..."]:
-  """bfloat16 and float16 become float32; float64 stays."""
-  return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+def flatten(z: Float[Array, "*n d"], width: int) -> Float[Array, "n d"]:
+  """Rows of latents, in float32 or wider.
 
-
-def nearest_code(
-  z: Float[Array, "n d"], codebook: Float[Array, "k d"]
-) -> Int[Array, " n"]:
-  """Index of the code nearest to each latent by Euclidean distance.
-
-  Ties go to the lower index. The minimum and then the first index that
-  attains it: XLA's CPU backend vectorises both, but not `argmin`.
+  Raises:
+    ConfigError: if they are not `width` wide.
   """
-  z, codebook = at_least_float32(z), at_least_float32(codebook)
-  # |z|^2 is the same for all codes and left out.
-  distances = jnp.sum(codebook**2, axis=1)[None] - 2 * jnp.matmul(
-    z, codebook.T, precision=jax.lax.Precision.HIGHEST
-  )
-  k = codebook.shape[0]
-  nearest = jnp.min(distances, axis=1, keepdims=True)
-  matches = jnp.where(distances == nearest, jnp.arange(k)[None], k - 1)
-  return jnp.min(matches, axis=1).astype(jnp.int32)
+  if z.shape[-1] != width:
+    raise ConfigError(
+      f"latents of width {z.shape[-1]}, but the quantizer's is {width}"
+    )
+  return at_least_float32(z).reshape(-1, width)
+
+
+def check_ids(ids: Int[Array, "..."], k: int):
+  """Checks ids whose values are known; inside of `jit` they are not.
+
+  Raises:
+    ConfigError: if one is outside of [0, k).
+  """
+  if isinstance(ids, jax.core.Tracer) or not ids.size:
+    return
+  low, high = int(ids.min()), int(ids.max())
+  if low < 0 or high >= k:
+    raise ConfigError(f"ids from {low} to {high} are not all in [0, {k})")
 
 
 def straight_through(
@@ -65,15 +74,86 @@ def straight_through(
   return jax.lax.stop_gradient(vectors) + (z - jax.lax.stop_gradient(z))
 
 
+def rotated(
+  z: Float[Array, "*n d"], vectors: Float[Array, "*n d"]
+) -> Float[Array, "*n d"]:
+  """`vectors` in the forward pass; backward, the turn that takes `z` there.
+
+  The rotation trick: Fifty et al., "Restructuring Vector Quantization with the
+  Rotation Trick", arXiv 2410.06424, section 4, in the form of its equation for
+  cheap computation: the turn is two reflections, I - 2 r r' + 2 v u', where u
+  and v are the unit vectors of `z` and `vectors` and r that of their sum; then
+  a stretch to the length of `vectors`. All of it is a constant to the gradient.
+  """
+  tiny = jnp.finfo(z.dtype).tiny ** 0.5
+
+  def length(x):
+    return jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), tiny)
+
+  def dot(a, b):
+    return jnp.sum(a * b, axis=-1, keepdims=True)
+
+  fixed, vectors = jax.lax.stop_gradient((z, vectors))
+  u, v = fixed / length(fixed), vectors / length(vectors)
+  r = (u + v) / length(u + v)
+  turned = z - 2 * r * dot(r, z) + 2 * v * dot(u, z)
+  turned = turned * (length(vectors) / length(fixed))
+  # The forward value exactly, not up to rounding.
+  return vectors + (turned - jax.lax.stop_gradient(turned))
+
+
+ESTIMATORS = {"straight-through": straight_through, "rotation": rotated}
+
+
+def unit(x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
+  """Rows of length 1 (rows of zeros stay)."""
+  tiny = jnp.finfo(x.dtype).tiny
+  return x * jax.lax.rsqrt(
+    jnp.maximum(jnp.sum(x**2, axis=-1, keepdims=True), tiny)
+  )
+
+
+def choose_code(
+  z: Float[Array, "n d"],
+  codes: Float[Array, "k d"],
+  temperature: float,
+  key: Key[Array, ""] | None,
+) -> Int[Array, " n"]:
+  """The nearest code, or a near one at random.
+
+  At a temperature above 0 code i is drawn with probability proportional to
+  exp(-|z - code i|^2 / temperature), which holds all n times k distances.
+  """
+  z, codes = jax.lax.stop_gradient((z, codes))
+  if not temperature:
+    return nearest_code(z, codes)
+  distances = squared_distances(z, codes)
+  ids = jax.random.categorical(key, -distances / temperature)
+  return ids.astype(jnp.int32)
+
+
+def squared_distances(
+  z: Float[Array, "n d"], codes: Float[Array, "k d"]
+) -> Float[Array, "n k"]:
+  """Of every latent to every code."""
+  products = jnp.matmul(z, codes.T, precision=jax.lax.Precision.HIGHEST)
+  return (
+    jnp.sum(z**2, axis=1)[:, None]
+    + jnp.sum(codes**2, axis=1)[None]
+    - 2 * products
+  )
+
+
 def usage_counts(ids: Int[Array, "..."], k: int) -> Float[Array, " k"]:
   """How often each of the `k` codes occurs in `ids`."""
   return jnp.zeros(k).at[ids.reshape(-1)].add(1.0)
 
 
-def perplexity(counts: Float[Array, " k"]) -> Float[Array, ""]:
+def perplexity(counts: Float[Array, "... k"]) -> Float[Array, "..."]:
   """exp of the entropy of the frequencies: 1 (one code) to k (all even)."""
-  frequencies = counts / jnp.maximum(counts.sum(), 1)
-  return jnp.exp(jax.scipy.special.entr(frequencies).sum())
+  total = counts.sum(axis=-1, keepdims=True)
+  frequencies = counts / jnp.maximum(total, 1)
+  return jnp.exp(jax.scipy.special.entr(frequencies).sum(axis=-1))
 
 
 def code_statistics(
@@ -90,6 +170,8 @@ def code_statistics(
     sums = jnp.matmul(one_hot.T, z, precision=jax.lax.Precision.HIGHEST)
     return one_hot.sum(axis=0), sums
 
+  if z.shape[0] * k > ONE_HOT_LIMIT:
+    return scatter(z, ids)
   # A CPU adds rows in order and saves the product; accelerators would have to
   # add atomically, one after the other and in no fixed order.
   return jax.lax.platform_dependent(z, ids, cpu=scatter, default=product)
@@ -109,3 +191,57 @@ def draw_latents(
   n = z.shape[0]
   rows = jax.random.choice(key, n, (k,), replace=n < k)
   return z[rows]
+
+
+def first_codes(
+  key: Key[Array, ""], z: Float[Array, "n d"], k: int, iterations: int
+) -> Float[Array, "k d"]:
+  """Codes to start from: latents, moved by Lloyd's iterations of k-means.
+
+  A code that no latent chooses stays where it is.
+  """
+  codes = draw_latents(key, z, k)
+
+  def move(codes, _):
+    counts, sums = code_statistics(z, nearest_code(z, codes), k)
+    means = sums / jnp.maximum(counts, 1)[:, None]
+    return jnp.where(counts[:, None] > 0, means, codes), None
+
+  return jax.lax.scan(move, codes, None, length=iterations)[0]
+
+
+def entropy(p: Float[Array, " k"]) -> Float[Array, ""]:
+  """Of a distribution, in nats; with a finite gradient at 0."""
+  return -jnp.sum(p * jnp.log(jnp.maximum(p, jnp.finfo(p.dtype).tiny)))
+
+
+def entropy_loss(logits: Float[Array, "n k"]) -> Float[Array, ""]:
+  """Mean entropy of the choices less the entropy of the mean choice.
+
+  Low where each latent is sure of its code and all codes are in use. Yu et al.,
+  "Language Model Beats Diffusion", arXiv 2310.05737, section 3.1.
+
+  Args:
+    logits: of each latent's choice.
+  """
+  log_p = jax.nn.log_softmax(logits)
+  p = jnp.exp(log_p)
+  each = -jnp.sum(p * log_p, axis=-1).mean()
+  return each - entropy(p.mean(axis=0))
+
+
+def orthogonality_loss(codes: Float[Array, "k d"]) -> Float[Array, ""]:
+  """Mean squared cosine between two codes.
+
+  Shin, Xie, Albanie: "Translation-equivariant image quantizer for
+  bi-directional image-text generation", arXiv 2112.00384; the diagonal is
+  left out here, so codes at right angles give 0.
+  """
+  k = codes.shape[0]
+  directions = unit(codes)
+  cosines = jnp.matmul(
+    directions, directions.T, precision=jax.lax.Precision.HIGHEST
+  )
+  return (jnp.sum(cosines**2) - jnp.sum(jnp.diagonal(cosines) ** 2)) / (
+    k * (k - 1)
+  )

@@ -4,15 +4,15 @@ Van den Oord, Vinyals, Kavukcuoglu: "Neural Discrete Representation Learning",
 arXiv 1711.00937, section 3 and appendix A.1.
 """
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from vqvae_jax.quantizers import codebook as cb
+from vqvae_jax.quantizers.nearest import NearestCode
 
 
-class EMAQuantizer(nn.Module):
+class EMAQuantizer(NearestCode):
   """Nearest code; each code is the running mean of the latents that chose it.
 
   The collection `"codebook"` holds `vectors` [k, d], the running `count` [k]
@@ -21,26 +21,22 @@ class EMAQuantizer(nn.Module):
   updates after (it needs the rng `"codes"`).
 
   Attributes:
-    codebook_size: number of codes, k.
-    code_dim: width of a code, d.
-    commitment: weight of the commitment loss, beta.
     decay: of the running averages, in [0, 1).
     revive_below: a code whose running count is below this share of the average
       count is replaced by a latent of the batch; 0 never replaces.
+    kmeans: iterations of k-means for the first codes.
   """
 
-  codebook_size: int
-  code_dim: int
-  commitment: float = 0.25
   decay: float = 0.99
   revive_below: float = 0.03
+  kmeans: int = 0
 
   def setup(self):
     shape = (self.codebook_size, self.code_dim)
     self.codes = self.variable(
       "codebook",
       "vectors",
-      lambda: jax.random.normal(self.make_rng("params"), shape),
+      lambda: self._placed(jax.random.normal(self.make_rng("params"), shape)),
     )
     self.count = self.variable(
       "codebook", "count", lambda: jnp.ones(self.codebook_size)
@@ -51,38 +47,20 @@ class EMAQuantizer(nn.Module):
   def __call__(
     self, z: Float[Array, "*n d"], train: bool = False
   ) -> cb.QuantizerOutput:
-    """Quantizes latents of width `code_dim`.
-
-    Args:
-      z: latents, [..., d].
-      train: with the collection "codebook" mutable, also updates it.
-    """
-    latents = cb.at_least_float32(z)
-    flat = latents.reshape(-1, self.code_dim)
-    ids = cb.nearest_code(jax.lax.stop_gradient(flat), self.codes.value)
-    vectors = self.codes.value[ids].reshape(latents.shape)
-    commitment = jnp.mean((latents - jax.lax.stop_gradient(vectors)) ** 2)
-    counts = cb.usage_counts(ids, self.codebook_size)
+    """As `NearestCode`; with "codebook" mutable, `train` also updates it."""
+    out, flat = self.quantize(z, train)
     if train and self.is_mutable_collection("codebook"):
-      self.update(latents, ids, self.make_rng("codes"))
-    return cb.QuantizerOutput(
-      vectors=cb.straight_through(latents, vectors).astype(z.dtype),
-      ids=ids.reshape(z.shape[:-1]),
-      loss=self.commitment * commitment,
-      metrics={
-        "commitment": jax.lax.stop_gradient(commitment),
-        "perplexity": cb.perplexity(counts),
-      },
-    )
+      self.update(flat, out.ids, self.make_rng("codes"))
+    return out
 
-  def ids_to_vectors(self, ids: Int[Array, "*n"]) -> Float[Array, "*n d"]:
-    """The codes that `ids` name."""
-    return self.codes.value[ids]
+  def code_vectors(self) -> Float[Array, "k d"]:
+    return self.codes.value
 
   def start(self, z: Float[Array, "*n d"], key: Key[Array, ""]):
-    """Takes the first codes from latents of the data."""
-    flat = cb.at_least_float32(z).reshape(-1, self.code_dim)
-    self.codes.value = cb.draw_latents(key, flat, self.codebook_size)
+    flat = self.compared(z)
+    self.codes.value = self._placed(
+      cb.first_codes(key, flat, self.codebook_size, self.kmeans)
+    )
     self.count.value = jnp.ones_like(self.count.value)
     self.sum.value = self.codes.value + 0
 
@@ -100,8 +78,7 @@ class EMAQuantizer(nn.Module):
       ids: the codes that the old codebook gave them.
       key: draws the latents that replace dead codes.
     """
-    flat = jax.lax.stop_gradient(cb.at_least_float32(z))
-    flat = flat.reshape(-1, self.code_dim)
+    flat = jax.lax.stop_gradient(self.compared(z))
     counts, sums = cb.code_statistics(flat, ids.reshape(-1), self.codebook_size)
     count = self.decay * self.count.value + (1 - self.decay) * counts
     total = self.decay * self.sum.value + (1 - self.decay) * sums
@@ -109,7 +86,9 @@ class EMAQuantizer(nn.Module):
     # down to the smallest float, where only the old vector is left.
     alive = count > jnp.finfo(count.dtype).tiny * 1e6
     safe = jnp.where(alive, count, 1)
-    codes = jnp.where(alive[:, None], total / safe[:, None], self.codes.value)
+    codes = jnp.where(
+      alive[:, None], self._placed(total / safe[:, None]), self.codes.value
+    )
     if self.revive_below > 0:
       dead = cb.dead_codes(count, self.revive_below)
       fresh = cb.draw_latents(key, flat, self.codebook_size)
@@ -117,3 +96,6 @@ class EMAQuantizer(nn.Module):
       count = jnp.where(dead, count.mean(), count)
       total = jnp.where(dead[:, None], codes * count[:, None], total)
     self.codes.value, self.count.value, self.sum.value = codes, count, total
+
+  def _placed(self, codes):
+    return cb.unit(codes) if self.norm == "l2" else codes

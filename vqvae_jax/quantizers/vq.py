@@ -4,34 +4,32 @@ Van den Oord, Vinyals, Kavukcuoglu: "Neural Discrete Representation Learning",
 arXiv 1711.00937, section 3.2, equation 3.
 """
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from vqvae_jax.quantizers import codebook as cb
+from vqvae_jax.quantizers.nearest import NearestCode
 
 
-class VectorQuantizer(nn.Module):
+class VectorQuantizer(NearestCode):
   """Nearest code; the codebook loss pulls codes to the latents they stand for.
 
   The codes are the parameter `vectors` [k, d]; the collection `"codebook"`
   holds their running `count` [k], which only revival reads.
 
   Attributes:
-    codebook_size: number of codes, k.
-    code_dim: width of a code, d.
-    commitment: weight of the commitment loss, beta.
     decay: of the running count, in [0, 1).
     revive_below: a code whose running count is below this share of the average
       count is replaced by a latent of the batch; 0 never replaces.
+    kmeans: iterations of k-means for the first codes.
+    orthogonality: weight of `codebook.orthogonality_loss`.
   """
 
-  codebook_size: int
-  code_dim: int
-  commitment: float = 0.25
   decay: float = 0.99
   revive_below: float = 0.03
+  kmeans: int = 0
+  orthogonality: float = 0.0
 
   def setup(self):
     shape = (self.codebook_size, self.code_dim)
@@ -44,38 +42,22 @@ class VectorQuantizer(nn.Module):
       "codebook", "count", lambda: jnp.ones(self.codebook_size)
     )
 
-  def __call__(
-    self, z: Float[Array, "*n d"], train: bool = False
-  ) -> cb.QuantizerOutput:
-    """Quantizes latents of width `code_dim`; `train` changes nothing here."""
-    del train
-    latents = cb.at_least_float32(z)
-    flat = jax.lax.stop_gradient(latents.reshape(-1, self.code_dim))
-    ids = cb.nearest_code(flat, jax.lax.stop_gradient(self.codes.value))
-    vectors = self.codes.value[ids].reshape(latents.shape)
-    # Both losses before the straight-through patch, which has no gradient
-    # with respect to the codes.
-    codebook_loss = jnp.mean((jax.lax.stop_gradient(latents) - vectors) ** 2)
-    commitment = jnp.mean((latents - jax.lax.stop_gradient(vectors)) ** 2)
-    counts = cb.usage_counts(ids, self.codebook_size)
-    return cb.QuantizerOutput(
-      vectors=cb.straight_through(latents, vectors).astype(z.dtype),
-      ids=ids.reshape(z.shape[:-1]),
-      loss=codebook_loss + self.commitment * commitment,
-      metrics={
-        "commitment": jax.lax.stop_gradient(commitment),
-        "perplexity": cb.perplexity(counts),
-      },
-    )
+  def code_vectors(self) -> Float[Array, "k d"]:
+    codes = self.codes.value
+    return cb.unit(codes) if self.norm == "l2" else codes
 
-  def ids_to_vectors(self, ids: Int[Array, "*n"]) -> Float[Array, "*n d"]:
-    """The codes that `ids` name."""
-    return self.codes.value[ids]
+  def codebook_loss(
+    self, z: Float[Array, "n d"], vectors: Float[Array, "n d"]
+  ) -> Float[Array, ""]:
+    loss = jnp.mean((z - vectors) ** 2)
+    if self.orthogonality:
+      loss += self.orthogonality * cb.orthogonality_loss(self.codes.value)
+    return loss
 
   def start(self, z: Float[Array, "*n d"], key: Key[Array, ""]):
-    """Takes the first codes from latents of the data."""
-    flat = cb.at_least_float32(z).reshape(-1, self.code_dim)
-    self.codes.value = cb.draw_latents(key, flat, self.codebook_size)
+    self.codes.value = cb.first_codes(
+      key, self.compared(z), self.codebook_size, self.kmeans
+    )
     self.count.value = jnp.ones_like(self.count.value)
 
   def update(
@@ -92,8 +74,7 @@ class VectorQuantizer(nn.Module):
     count = self.decay * self.count.value + (1 - self.decay) * counts
     if self.revive_below > 0:
       dead = cb.dead_codes(count, self.revive_below)
-      flat = cb.at_least_float32(z).reshape(-1, self.code_dim)
-      fresh = cb.draw_latents(key, flat, self.codebook_size)
+      fresh = cb.draw_latents(key, self.compared(z), self.codebook_size)
       self.codes.value = jnp.where(dead[:, None], fresh, self.codes.value)
       count = jnp.where(dead, count.mean(), count)
     self.count.value = count

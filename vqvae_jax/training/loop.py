@@ -21,6 +21,9 @@ from vqvae_jax.training import state as st
 from vqvae_jax.training.checkpoints import Checkpoints
 from vqvae_jax.training.reporting import Reporter
 
+# The first codes are taken from about so many images.
+START_IMAGES = 1024
+
 # From the best variables and the sums over the validation split.
 Pictures = Callable[[PyTree, PyTree], dict[str, np.ndarray]]
 
@@ -169,6 +172,9 @@ def run_stage(
           pending = None
           reporter.pictures(step, pictures(state.best, sums))
           stopped = _stopped_early(state, config)
+          warning = task.warning(measured)
+          if warning and (last or stopped):
+            console.print(f"warning: {warning}", highlight=False)
         over = last or stopped or interruption.signum
         if step % config.checkpoint_every == 0 or over:
           if pending:
@@ -186,10 +192,12 @@ def run_stage(
 
 
 def _first_state(task, config, data, batch_size, mesh, key):
-  """The state at step 0, first codes taken from the first images."""
+  """The state at step 0, first codes taken from several batches."""
   split = data["train"]
-  rows = np.random.default_rng(0).permutation(len(split))[:batch_size]
-  batch = to_global(split.gather(np.resize(rows, batch_size)), mesh)
+  batches = max(1, min(START_IMAGES, len(split)) // batch_size)
+  rows = np.random.default_rng(0).permutation(len(split))
+  rows = np.resize(rows, batches * batch_size)
+  batch = to_global(split.gather(rows), mesh)
   init = jax.jit(
     lambda batch, key: st.init_state(task, config, batch, key),
     out_shardings=replicated(mesh),

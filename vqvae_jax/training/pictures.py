@@ -1,7 +1,6 @@
 """Pictures of a training: reconstructions, samples, usage of the codebook."""
 
 import io
-from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -58,12 +57,16 @@ def pairs(
   return grid(np.concatenate(rows), columns)
 
 
-def usage_plot(counts: Sequence[float]) -> UInt8[np.ndarray, "h w 3"]:
-  """How often each code is used, the commonest first, on a log axis."""
+def usage_plot(counts: Float[np.ndarray, "m k"]) -> UInt8[np.ndarray, "h w 3"]:
+  """How often each code is used, the commonest first, on a log axis.
+
+  Args:
+    counts: of each code, a row for each id of a latent.
+  """
   # Here, because this one picture's library takes a second to import.
   import matplotlib.figure
 
-  counts = np.sort(np.asarray(counts))[::-1]
+  counts = np.sort(np.ravel(counts))[::-1]
   share = counts / max(counts.sum(), 1)
   used = int((counts > 0).sum())
   figure = matplotlib.figure.Figure(figsize=(6, 3), layout="constrained")

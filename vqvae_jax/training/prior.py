@@ -1,5 +1,7 @@
 """Stage 2: the prior learns the ids that the tokenizer gives to images."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
@@ -31,11 +33,17 @@ def build_prior(
 ) -> TransformerPrior:
   """The prior over a run's grid of ids."""
   height, width, _ = spec.image_shape
-  stride = build_tokenizer(config, spec).stride
+  tokenizer = build_tokenizer(config, spec)
+  stride, quantizer = tokenizer.stride, tokenizer.quantizer
+  several = quantizer.ids_per_latent > 1
   return TransformerPrior(
-    num_codes=config.tokenizer.codebook_size,
+    num_codes=quantizer.num_codes,
     num_classes=spec.num_classes,
-    grid=(height // stride, width // stride),
+    grid=(
+      height // stride,
+      width // stride,
+      *(quantizer.ids_per_latent,) * several,
+    ),
     layers=config.prior.layers,
     width=config.prior.width,
     heads=config.prior.heads,
@@ -71,9 +79,9 @@ class PriorTask:
     self._float = jnp.promote_types(self.model.dtype, jnp.float32)
 
   def init(self, key, batch):
-    labels = batch["label"]
-    height, width = self.model.grid
-    ids = jnp.zeros((labels.shape[0], height * width), jnp.int32)
+    labels = batch["label"][:1]
+    length = math.prod(self.model.grid)
+    ids = jnp.zeros((labels.shape[0], length), jnp.int32)
     params = self.model.init(key, ids, labels)["params"]
     return {"params": params, "codebook": {}}
 
@@ -116,9 +124,12 @@ class PriorTask:
 
   def summarize(self, sums):
     nats = sums["nats_per_image"] / sums["count"]
-    height, width = self.model.grid
     # In the unit of the training loss.
-    return {"loss": nats / (height * width), "nats_per_image": nats}
+    loss = nats / math.prod(self.model.grid)
+    return {"loss": loss, "nats_per_image": nats}
+
+  def warning(self, measured):
+    del measured
 
   def _encode(self, tokenizer, images, batch):
     ids = self.tokenizer.apply(tokenizer, images, method="encode")

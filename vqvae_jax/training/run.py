@@ -1,5 +1,6 @@
 """A whole training run: checks, data, then stage by stage."""
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -64,7 +65,7 @@ def train(config: Config, console: Console | None = None):
     if config.stage == "prior":
       _need_tokenizer(folder)
     workdir.write(folder, info)
-    _introduce(console, config, spec, tokenizer.stride, mesh, folder)
+    _introduce(console, spec, tokenizer, mesh, folder)
     if config.stage != "prior":
       train_tokenizer(config, data, mesh, folder, console)
     if config.stage != "tokenizer":
@@ -132,7 +133,8 @@ def load_tokenizer(
   images = jnp.zeros((1, *spec.image_shape))
   return _load(
     epath.Path(folder) / "tokenizer",
-    lambda: model.init(jax.random.key(0), images),
+    # Some quantizers keep no codebook.
+    lambda: {"codebook": {}, **model.init(jax.random.key(0), images)},
     mesh,
   )
 
@@ -142,7 +144,7 @@ def load_prior(
 ) -> tuple[PyTree, int]:
   """The prior's best variables, on every device, and their step."""
   model = build_prior(config, spec)
-  ids = jnp.zeros((1, model.grid[0] * model.grid[1]), jnp.int32)
+  ids = jnp.zeros((1, math.prod(model.grid)), jnp.int32)
 
   def init():
     variables = model.init(jax.random.key(0), ids, jnp.zeros(1, jnp.int32))
@@ -167,17 +169,19 @@ def _need_tokenizer(folder):
     )
 
 
-def _introduce(console, config, spec, stride, mesh, folder):
+def _introduce(console, spec, tokenizer, mesh, folder):
   """Says what will be learnt, on what, and where it goes."""
   height, width, channels = spec.image_shape
-  ids = (height // stride) * (width // stride)
+  stride, quantizer = tokenizer.stride, tokenizer.quantizer
+  places = (height // stride) * (width // stride)
+  ids = places * quantizer.ids_per_latent
   device = mesh.devices.flat[0]
   classes = f"{len(spec.class_names)} classes" * bool(spec.class_names)
   console.print(
     f"{spec.name}: {spec.num_train} training and {spec.num_validation} "
     f"validation images of {height}x{width}x{channels}, "
     f"{classes or 'no labels'}, augmentation {spec.augment}\n"
-    f"{ids} ids an image, {config.tokenizer.codebook_size} codes; "
+    f"{ids} ids an image, {quantizer.num_codes} codes; "
     f"{mesh.size} {device.platform} device{'s' * (mesh.size > 1)}; "
     f"run folder {folder}",
     highlight=False,

@@ -33,7 +33,10 @@ class Task(Protocol):
   frozen: PyTree
 
   def init(self, key: Key[Array, ""], batch: Batch) -> PyTree:
-    """First variables: params, and codebook ({} for a model without one)."""
+    """First variables: params, and codebook ({} for a model without one).
+
+    The batch may be larger than those of training.
+    """
 
   def prepare(self, frozen: PyTree, batch: Batch, key: Key[Array, ""]) -> Batch:
     """What the loss reads, leading axis the batch: augmented images, ids."""
@@ -53,6 +56,9 @@ class Task(Protocol):
 
   def summarize(self, sums: PyTree) -> Metrics:
     """Validation metrics from sums over the split; `loss` is what selects."""
+
+  def warning(self, measured: dict[str, float]) -> str | None:
+    """What is amiss at the end of the training, and which flag mends it."""
 
 
 @flax.struct.dataclass

@@ -1,5 +1,7 @@
 """Stage 1: the VQ-VAE learns images."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from numpy.typing import DTypeLike
@@ -45,7 +47,7 @@ class TokenizerTask:
   def init(self, key, batch):
     init_key, codes_key = jax.random.split(key)
     images = to_float(batch["image"], self._float)
-    variables = self.model.init(init_key, images)
+    variables = self.model.init(init_key, images[:1])
     _, started = self.model.apply(
       variables,
       images,
@@ -53,7 +55,8 @@ class TokenizerTask:
       method="start_codes",
       mutable=["params", "codebook"],
     )
-    return {**variables, **started}
+    # Some quantizers keep no codebook.
+    return {"codebook": {}, **variables, **started}
 
   def prepare(self, frozen, batch, key):
     del frozen
@@ -61,10 +64,12 @@ class TokenizerTask:
     return {"image": augment(key, images, self._augment)}
 
   def loss(self, params, codebook, inputs, key):
-    del key
     images = inputs["image"]
     out = self.model.apply(
-      {"params": params, "codebook": codebook}, images, train=True
+      {"params": params, "codebook": codebook},
+      images,
+      train=True,
+      rngs={"codes": key},
     )
     reconstruction = likelihoods.reconstruction_loss(
       self._config.likelihood, out.outputs, images, self._variance
@@ -104,13 +109,15 @@ class TokenizerTask:
       "ssim": image_metrics.ssim(images, pixels),
     }
     mask = batch["mask"]
+    quantizer = self.model.quantizer
+    ids = out.quantized.ids.reshape(mask.shape[0], -1, quantizer.ids_per_latent)
     # Padding counts for no code: its ids fall outside of the codebook.
-    ids = jnp.where(
-      mask[:, None, None] > 0, out.quantized.ids, self._config.codebook_size
-    )
+    ids = jnp.where(mask[:, None, None] > 0, ids, quantizer.num_codes)
+    count = partial(codebook.usage_counts, k=quantizer.num_codes)
     return {
       "count": mask.sum(),
-      "codes": codebook.usage_counts(ids, self._config.codebook_size),
+      # One row for each id of a latent.
+      "codes": jax.vmap(count, in_axes=-1)(ids),
       **{name: (value * mask).sum() for name, value in by_image.items()},
     }
 
@@ -125,5 +132,24 @@ class TokenizerTask:
       **metrics,
       "mse_over_variance": metrics["mse"] / self._variance,
       "usage": (sums["codes"] > 0).mean(),
-      "perplexity": codebook.perplexity(sums["codes"]),
+      "perplexity": codebook.perplexity(sums["codes"]).mean(),
     }
+
+  def warning(self, measured):
+    usage = float(measured["usage"])
+    if usage >= 0.5:
+      return None
+    config = self._config
+    remedies = {
+      "fsq": "fewer or smaller --tokenizer.levels",
+      "lfq": "a larger --tokenizer.entropy or fewer --tokenizer.bits",
+      "gumbel": "a larger --tokenizer.divergence",
+      "simvq": "a smaller --tokenizer.codebook-size",
+    }
+    remedy = remedies.get(config.quantizer)
+    if remedy is None and config.revive_below == 0:
+      remedy = "--tokenizer.revive-below=0.03, which replaces unused codes"
+    return (
+      f"{usage:.0%} of the codes are in use; "
+      f"try {remedy or 'a smaller --tokenizer.codebook-size'}"
+    )

@@ -1,0 +1,134 @@
+"""Our nearest-code search beside others, in one run on the same arrays.
+
+The others: the dense form in JAX (all distances, then argmin),
+`torch.cdist(...).argmin`, scikit-learn's `pairwise_distances_argmin`, and the
+lookup of `vector-quantize-pytorch`. Every round times all of them in turn; a
+line gives medians, and the ratio of the fastest of the others to ours.
+`temporary` is what the compiled program holds beside its arguments and results.
+
+  pip install -r requirements-peers.txt
+  python benchmarks/nearest_code.py
+"""
+
+import dataclasses
+import functools
+import pathlib
+import statistics
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+# This package is the one in this checkout, installed or not.
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from vqvae_jax.quantizers import nearest_code
+
+# Seconds between two calls.
+REST = 0.5
+# Arrays larger than this are not tried.
+MEMORY = 8 * 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  # Latents.
+  rows: int = 65_536
+  # Sizes of the codebook.
+  codes: tuple[int, ...] = (512, 2048, 16_384, 65_536)
+  # Width of both.
+  width: int = 64
+  # Rounds, of which the median is taken.
+  rounds: int = 5
+
+
+def dense(z, codes):
+  distances = jnp.sum(codes**2, axis=1)[None] - 2 * z @ codes.T
+  return jnp.argmin(distances, axis=1).astype(jnp.int32)
+
+
+def compiled(function, *arrays):
+  """A call that waits for its result, and the program's temporary bytes."""
+  program = jax.jit(function).lower(*arrays).compile()
+  memory = program.memory_analysis().temp_size_in_bytes
+  return lambda: np.asarray(program(*arrays)), memory
+
+
+def peers(z, codes):
+  """The others by name; each gives ids as a numpy array."""
+  import torch
+  from sklearn.metrics import pairwise_distances_argmin
+  from vector_quantize_pytorch import VectorQuantize
+
+  latents, book = torch.from_numpy(z), torch.from_numpy(codes)
+  quantizer = VectorQuantize(dim=z.shape[1], codebook_size=len(codes))
+  quantizer.eval()
+  quantizer._codebook.embed.data.copy_(book[None])
+
+  def cdist():
+    with torch.inference_mode():
+      return torch.cdist(latents, book).argmin(dim=1).numpy()
+
+  def lookup():
+    with torch.inference_mode():
+      return quantizer(latents[None])[1][0].numpy()
+
+  return {
+    "torch.cdist": cdist,
+    "scikit-learn": functools.partial(pairwise_distances_argmin, z, codes),
+    "vector-quantize-pytorch": lookup,
+  }
+
+
+def compare(k, options):
+  rng = np.random.default_rng(0)
+  z = rng.normal(size=(options.rows, options.width)).astype(np.float32)
+  codes = rng.normal(size=(k, options.width)).astype(np.float32)
+  ours, memory = compiled(nearest_code, z, codes)
+  calls = {"ours": ours}
+  held = {"ours": memory}
+  if 4 * options.rows * k <= MEMORY:
+    calls["dense"], held["dense"] = compiled(dense, z, codes)
+    calls |= peers(z, codes)
+  else:
+    others = peers(z, codes)
+    calls["scikit-learn"] = others["scikit-learn"]
+  expected = calls["ours"]()
+  for name, call in calls.items():
+    # Sums in another order may prefer another of two equally near codes.
+    same = np.mean(call() == expected)
+    assert same > 0.999, f"{name} agrees on {same:.4f} of the ids only"
+  seconds = {name: [] for name in calls}
+  for _ in range(options.rounds):
+    for name, call in calls.items():
+      # Until the threads of the one before have stopped to spin.
+      time.sleep(REST)
+      start = time.perf_counter()
+      call()
+      seconds[name].append(time.perf_counter() - start)
+  medians = {name: statistics.median(times) for name, times in seconds.items()}
+  for name, median in medians.items():
+    temporary = f"{held[name] / 2**20:8.1f} MiB" if name in held else ""
+    print(f"k={k:6d} {name:24s} {median:8.3f} s {temporary}", flush=True)
+  best = min(medians.keys() - {"ours"}, key=medians.get)
+  ratio = statistics.median(
+    other / ours
+    for other, ours in zip(seconds[best], seconds["ours"], strict=True)
+  )
+  print(f"ratio={ratio:.2f} k={k} over {best}", flush=True)
+
+
+def main():
+  options = tyro.cli(Options, description=__doc__)
+  print(
+    f"device={jax.devices()[0].device_kind} n={options.rows} d={options.width}"
+  )
+  for k in options.codes:
+    compare(k, options)
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,46 @@
+"""The quantizers that no other test trains, from images to samples."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tiny
+
+import vqvae_jax
+from vqvae_jax.data import load_data
+
+SCHEMES = {
+  "simvq": {
+    "gradient": "rotation",
+    "codebook_norm": "l2",
+    "code_temperature": 0.1,
+  },
+  "residual": {"depth": 2, "quantizer_dropout": 0.5},
+  "product": {"groups": 2},
+  "fsq": {"levels": (4, 3)},
+  "lfq": {"bits": 4},
+  "gumbel": {"divergence": 1e-3},
+}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_train_encode_decode_sample(scheme, dataset, tmp_path):
+  config = tiny.config(dataset, tmp_path)
+  tokenizer = dataclasses.replace(
+    config.tokenizer, quantizer=scheme, **SCHEMES[scheme]
+  )
+  screen = tiny.run(dataclasses.replace(config, tokenizer=tokenizer))
+  model = vqvae_jax.load(tmp_path)
+  several = {"residual": (2,), "product": (2,)}.get(scheme, ())
+  assert f"{4 * (several or (1,))[0]} ids an image" in screen
+  images = load_data(model.config)["validation"].images[:6]
+  ids = model.encode(images)
+  assert ids.shape == (6, 2, 2, *several)
+  assert ids.max() < model.tokenizer.quantizer.num_codes
+  out = model.tokenizer.apply(model.tokenizer_variables, images / 255)
+  expected = np.clip(np.asarray(out.outputs) + 0.5, 0, 1)
+  np.testing.assert_allclose(model.decode(ids), expected, atol=1e-5)
+  labels = np.array([0, 1, 2, 0])
+  assert model.sample(labels).shape == (4, 8, 8, 1)
+  nats = model.log_prob(images, np.zeros(6, int))
+  assert np.isfinite(nats).all() and (nats < 0).all()

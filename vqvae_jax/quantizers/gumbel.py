@@ -1,0 +1,120 @@
+"""Gumbel-softmax quantization, the discrete VAE of DALL-E.
+
+Jang, Gu, Poole: "Categorical Reparameterization with Gumbel-Softmax", arXiv
+1611.01144; Ramesh et al.: "Zero-Shot Text-to-Image Generation", arXiv
+2102.12092, section 2.1 and appendix A.2, whose schedules these are.
+"""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from vqvae_jax.quantizers import codebook as cb
+
+
+class GumbelQuantizer(nn.Module):
+  """Logits over the codes; in training, a relaxed sample mixes them.
+
+  The relaxed sample is softmax((logits + Gumbel noise) / temperature). The
+  temperature falls from 1 to `final_temperature` along a cosine, and the weight
+  of the divergence from the uniform distribution rises from 0 to `divergence`
+  along another, both over `anneal_steps` steps; the step is counted by
+  `update`, in the collection `"codebook"`. Outside of training the likeliest
+  code is taken.
+
+  Attributes:
+    codebook_size: number of codes, k.
+    code_dim: width of latents and codes, d.
+    divergence: final weight of KL(q || uniform), per latent and dimension of
+      the latent.
+    final_temperature: that training ends with.
+    anneal_steps: of both schedules.
+  """
+
+  codebook_size: int
+  code_dim: int
+  divergence: float = 5e-4
+  final_temperature: float = 1 / 16
+  anneal_steps: int = 1000
+
+  # Ids for each latent.
+  ids_per_latent = 1
+
+  @property
+  def num_codes(self) -> int:
+    """Ids are in [0, num_codes)."""
+    return self.codebook_size
+
+  @property
+  def width(self) -> int:
+    """Width of the latents."""
+    return self.code_dim
+
+  def setup(self):
+    k, d = self.codebook_size, self.code_dim
+    self.to_logits = nn.Dense(k)
+    self.codes = self.param("vectors", nn.initializers.normal(1.0), (k, d))
+    self.step = self.variable(
+      "codebook", "step", lambda: jnp.zeros((), jnp.int32)
+    )
+
+  def __call__(
+    self, z: Float[Array, "*n d"], train: bool = False
+  ) -> cb.QuantizerOutput:
+    """Quantizes latents of width `code_dim`.
+
+    Args:
+      z: latents, [..., d].
+      train: whether to mix codes by a relaxed sample; needs the rng "codes".
+
+    Raises:
+      ConfigError: if the latents are of another width.
+    """
+    flat = cb.flatten(z, self.code_dim)
+    logits = self.to_logits(flat)
+    ids = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    progress = jnp.minimum(self.step.value / self.anneal_steps, 1)
+    risen = (1 - jnp.cos(math.pi * progress)) / 2
+    temperature = 1 + (self.final_temperature - 1) * risen
+    if train:
+      noise = jax.random.gumbel(
+        self.make_rng("codes"), logits.shape, logits.dtype
+      )
+      mixture = jax.nn.softmax((logits + noise) / temperature)
+      vectors = jnp.matmul(
+        mixture, self.codes, precision=jax.lax.Precision.HIGHEST
+      )
+    else:
+      vectors = self.codes[ids]
+    log_q = jax.nn.log_softmax(logits)
+    divergence = math.log(self.codebook_size) + jnp.mean(
+      jnp.sum(jnp.exp(log_q) * log_q, axis=-1)
+    )
+    counts = cb.usage_counts(ids, self.codebook_size)
+    return cb.QuantizerOutput(
+      vectors=vectors.reshape(z.shape).astype(z.dtype),
+      ids=ids.reshape(z.shape[:-1]),
+      loss=self.divergence * risen * divergence,
+      metrics={
+        "divergence": jax.lax.stop_gradient(divergence),
+        "temperature": temperature,
+        "perplexity": cb.perplexity(counts),
+      },
+    )
+
+  def ids_to_vectors(self, ids: Int[Array, "*n"]) -> Float[Array, "*n d"]:
+    """The codes that `ids` name."""
+    cb.check_ids(ids, self.num_codes)
+    return self.codes[ids]
+
+  def start(self, z: Float[Array, "*n d"], key: Key[Array, ""]):
+    """The first codes are drawn; logits do not come from distances."""
+
+  def update(
+    self, z: Float[Array, "*n d"], ids: Int[Array, "*n"], key: Key[Array, ""]
+  ):
+    """Counts one optimizer step."""
+    self.step.value = self.step.value + 1
