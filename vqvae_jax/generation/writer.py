@@ -142,17 +142,20 @@ class Writer:
           f"{self._out} has no {MANIFEST}: it is no job that can be resumed"
         )
       return
+    new = self._settings
     try:
       old = json.loads(path.read_text())
-      # Some belong to one mode only.
-      different = [k for k in _SAME if old.get(k) != self._settings.get(k)]
-    except (AttributeError, KeyError, TypeError, ValueError):
+      # The mode comes first: what follows may belong to one mode only.
+      name = next(
+        (k for k in _SAME if k in new and old[k] != new[k]),
+        None,
+      )
+    except (KeyError, TypeError, ValueError):
       raise RunError(f"{path} cannot be read as a manifest") from None
-    if different:
-      name = different[0]
+    if name:
       raise RunError(
-        f"{self._out} belongs to another job: {name} was {old.get(name)}, now "
-        f"{self._settings.get(name)}"
+        f"{self._out} belongs to another job: {name} was {old[name]}, now "
+        f"{new[name]}"
       )
     if old["num_images"] > self._settings["num_images"]:
       raise RunError(

@@ -11,7 +11,7 @@ An autoregressive prior is a Flax module with the attributes `num_codes`,
 `log_prob` and `sample` take any of them. The label `num_classes` stands for any
 class: training puts it in the place of some labels, so that `sample` can guide
 by the difference that the class makes. Ids are int32 in raster order, t is
-rows times columns of the grid, and likelihoods are nats per image.
+the product of the grid, and likelihoods are nats per image.
 """
 
 from vqvae_jax.priors.likelihood import log_prob, prior_loss

@@ -13,9 +13,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from vqvae_jax.quantizers import codebook as cb
+from vqvae_jax.quantizers.base import CodebookQuantizer
 
 
-class GumbelQuantizer(nn.Module):
+class GumbelQuantizer(CodebookQuantizer):
   """Logits over the codes; in training, a relaxed sample mixes them.
 
   The relaxed sample is softmax((logits + Gumbel noise) / temperature). The
@@ -34,24 +35,9 @@ class GumbelQuantizer(nn.Module):
     anneal_steps: of both schedules.
   """
 
-  codebook_size: int
-  code_dim: int
   divergence: float = 5e-4
   final_temperature: float = 1 / 16
   anneal_steps: int = 1000
-
-  # Ids for each latent.
-  ids_per_latent = 1
-
-  @property
-  def num_codes(self) -> int:
-    """Ids are in [0, num_codes)."""
-    return self.codebook_size
-
-  @property
-  def width(self) -> int:
-    """Width of the latents."""
-    return self.code_dim
 
   def setup(self):
     k, d = self.codebook_size, self.code_dim

@@ -2,15 +2,15 @@
 
 from typing import Literal
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from vqvae_jax.quantizers import codebook as cb
+from vqvae_jax.quantizers.base import CodebookQuantizer
 
 
-class NearestCode(nn.Module):
+class NearestCode(CodebookQuantizer):
   """Looks up the nearest code; subclasses say where codes come from.
 
   Attributes:
@@ -29,26 +29,11 @@ class NearestCode(nn.Module):
       holds all distances.
   """
 
-  codebook_size: int
-  code_dim: int
   commitment: float = 0.25
   norm: Literal["none", "l2"] = "none"
   estimator: Literal["straight-through", "rotation"] = "straight-through"
   temperature: float = 0.0
   entropy: float = 0.0
-
-  # Ids for each latent.
-  ids_per_latent = 1
-
-  @property
-  def num_codes(self) -> int:
-    """Ids are in [0, num_codes)."""
-    return self.codebook_size
-
-  @property
-  def width(self) -> int:
-    """Width of the latents."""
-    return self.code_dim
 
   def __call__(
     self, z: Float[Array, "*n d"], train: bool = False

@@ -5,17 +5,17 @@ TPAMI 2011, section II-B; in a VQ-VAE, Baevski et al.: "vq-wav2vec", arXiv
 1910.05453, section 3.3.
 """
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.quantizers import codebook as cb
+from vqvae_jax.quantizers.base import CodebookQuantizer
 from vqvae_jax.quantizers.ema import EMAQuantizer
 
 
-class ProductQuantizer(nn.Module):
+class ProductQuantizer(CodebookQuantizer):
   """Each group of channels has a codebook of its own.
 
   Each latent gets an id from every group: ids are [..., groups].
@@ -30,8 +30,6 @@ class ProductQuantizer(nn.Module):
     kmeans: see there.
   """
 
-  codebook_size: int
-  code_dim: int
   groups: int
   commitment: float = 0.25
   decay: float = 0.99
@@ -47,19 +45,9 @@ class ProductQuantizer(nn.Module):
     super().__post_init__()
 
   @property
-  def num_codes(self) -> int:
-    """Ids are in [0, num_codes)."""
-    return self.codebook_size
-
-  @property
   def ids_per_latent(self) -> int:
     """Ids for each latent."""
     return self.groups
-
-  @property
-  def width(self) -> int:
-    """Width of the latents."""
-    return self.code_dim
 
   def setup(self):
     self.books = [

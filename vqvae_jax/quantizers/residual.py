@@ -5,17 +5,17 @@ Zeghidour et al.: "SoundStream", arXiv 2107.03312, section III-C; Lee et al.:
 2203.01941, section 3.1.
 """
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.quantizers import codebook as cb
+from vqvae_jax.quantizers.base import CodebookQuantizer
 from vqvae_jax.quantizers.ema import EMAQuantizer
 
 
-class ResidualQuantizer(nn.Module):
+class ResidualQuantizer(CodebookQuantizer):
   """Each level quantizes what the levels before it left over.
 
   The vectors are the sum over the levels, and each latent gets an id from
@@ -36,8 +36,6 @@ class ResidualQuantizer(nn.Module):
     kmeans: see there.
   """
 
-  codebook_size: int
-  code_dim: int
   depth: int
   shared: bool = False
   dropout: float = 0.0
@@ -52,19 +50,9 @@ class ResidualQuantizer(nn.Module):
     super().__post_init__()
 
   @property
-  def num_codes(self) -> int:
-    """Ids are in [0, num_codes)."""
-    return self.codebook_size
-
-  @property
   def ids_per_latent(self) -> int:
     """Ids for each latent."""
     return self.depth
-
-  @property
-  def width(self) -> int:
-    """Width of the latents."""
-    return self.code_dim
 
   def setup(self):
     self.books = [

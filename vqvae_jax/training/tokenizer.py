@@ -150,6 +150,6 @@ class TokenizerTask:
     if remedy is None and config.revive_below == 0:
       remedy = "--tokenizer.revive-below=0.03, which replaces unused codes"
     return (
-      f"{usage:.0%} of the codes are in use; "
+      f"{usage:.0%} of the codes are in use on validation images; "
       f"try {remedy or 'a smaller --tokenizer.codebook-size'}"
     )
