@@ -115,6 +115,8 @@ def test_another_job_is_not_resumed(whole, settings, tmp_path):
   other = dataclasses.replace(settings, out=str(out), resume=True, seed=1)
   with pytest.raises(RunError, match="seed was 0, now 1"):
     job(other)
+  with pytest.raises(RunError, match="mode was prior, now reconstruct"):
+    job(dataclasses.replace(other, mode="reconstruct"))
   assert files(out) == whole
   (out / "manifest.json").unlink()
   with pytest.raises(RunError, match="no job that can be resumed"):

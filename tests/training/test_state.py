@@ -499,6 +499,24 @@ def test_tokenizer_measures_the_split_and_not_its_padding():
   np.testing.assert_allclose(rare["perplexity"], 1, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+  ("options", "flag"),
+  [
+    ({"quantizer": "ema"}, "--tokenizer.codebook-size"),
+    ({"quantizer": "ema", "revive_below": 0.0}, "--tokenizer.revive-below"),
+    ({"quantizer": "fsq"}, "--tokenizer.levels"),
+    ({"quantizer": "lfq"}, "--tokenizer.entropy"),
+    ({"quantizer": "gumbel"}, "--tokenizer.divergence"),
+  ],
+)
+def test_unused_codes_are_warned_of(options, flag):
+  task = tokenizer_task(dataclasses.replace(TOKENIZER, **options))
+  assert task.warning({"usage": 0.5}) is None
+  warning = task.warning({"usage": 0.41})
+  assert "41% of the codes are in use" in warning
+  assert flag in warning
+
+
 def test_prior_learns_the_ids_of_the_tokenizer():
   task = prior_task()
   batch = jax.tree.map(jnp.asarray, draw_batch(0, size=8))
