@@ -34,3 +34,19 @@ def tiny_run(dataset, tmp_path_factory):
 
   folder = tmp_path_factory.mktemp("runs") / "whole"
   return folder, tiny.run(tiny.config(dataset, folder))
+
+
+@pytest.fixture
+def tpu_devices():
+  """Of a v5e that is not there, to compile for; needs libtpu."""
+  pytest.importorskip("libtpu")
+  from jax.experimental import topologies
+
+  # Programs for absent devices can be written to the cache, but not read.
+  name = "jax_persistent_cache_min_compile_time_secs"
+  before = jax.config.values[name]
+  jax.config.update(name, float("inf"))
+  yield topologies.get_topology_desc(
+    platform="tpu", topology_name="v5e:2x4"
+  ).devices
+  jax.config.update(name, before)

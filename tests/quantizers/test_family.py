@@ -14,6 +14,7 @@ from vqvae_jax.quantizers import (
   EMAQuantizer,
   GumbelQuantizer,
   ProductQuantizer,
+  Projected,
   ResidualQuantizer,
   SimVQ,
   VectorQuantizer,
@@ -32,6 +33,8 @@ FAMILY = {
   "fsq": FSQ((8, 5, 4)),
   "lfq": LFQ(5),
   "gumbel": GumbelQuantizer(12, 6),
+  "projected": Projected(EMAQuantizer(12, 3), 6),
+  "projected fsq": Projected(FSQ((8, 5, 4)), 6),
 }
 EACH = pytest.mark.parametrize("name", FAMILY)
 BOTH = ["params", "codebook"]
@@ -143,6 +146,7 @@ def test_update_keeps_shapes_and_types(name):
 
   assert kinds({**values, **changed}) == kinds(values)
   moved = {"ema", "ema l2", "residual", "residual shared", "product"}
+  moved |= {"projected"}
   still = jax.tree.map(
     lambda a, b: bool((a == b).all()),
     changed.get("codebook", {}),

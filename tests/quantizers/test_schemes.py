@@ -10,8 +10,10 @@ import pytest
 from vqvae_jax.quantizers import (
   FSQ,
   LFQ,
+  EMAQuantizer,
   GumbelQuantizer,
   ProductQuantizer,
+  Projected,
   ResidualQuantizer,
   SimVQ,
 )
@@ -131,6 +133,32 @@ def test_product_quantizes_each_group_alone():
     np.testing.assert_array_equal(out.ids[:, i], expected)
   error = np.mean((np.asarray(z) - np.asarray(out.vectors)) ** 2)
   np.testing.assert_allclose(out.loss, 0.5 * error, rtol=1e-5)
+
+
+def test_projected_codes_follow_projected_latents():
+  quantizer = Projected(EMAQuantizer(7, 3, decay=0.0, revive_below=0), 6)
+  z = drawn((40, 6))
+  values = quantizer.init(jax.random.key(0), z)
+  (kernel, back), (offset, back_offset) = (
+    [np.asarray(values["params"][name][part]) for name in values["params"]]
+    for part in ("kernel", "bias")
+  )
+  inner = np.asarray(z) @ kernel + offset
+  codes = np.asarray(values["codebook"]["quantizer"]["vectors"])
+  out = quantizer.apply(values, z)
+  np.testing.assert_array_equal(out.ids, nearest(inner, codes))
+  np.testing.assert_allclose(
+    out.vectors, codes[out.ids] @ back + back_offset, rtol=1e-5, atol=1e-5
+  )
+  error = np.mean((inner - codes[out.ids]) ** 2)
+  np.testing.assert_allclose(out.loss, 0.25 * error, rtol=1e-5)
+  _, changed = quantizer.apply(
+    values, z, out.ids, jax.random.key(0), method="update", mutable=BOTH
+  )
+  got = changed["codebook"]["quantizer"]["vectors"]
+  for i in set(np.asarray(out.ids)):
+    mean = inner[out.ids == i].mean(axis=0)
+    np.testing.assert_allclose(got[i], mean, rtol=1e-4, atol=1e-5)
 
 
 def test_simvq_learns_its_map_and_nothing_else():

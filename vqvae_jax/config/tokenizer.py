@@ -40,7 +40,8 @@ class TokenizerConfig(StageConfig):
   # Number of codes, where there is a codebook. Few are easier to learn for the
   # prior of a small set.
   codebook_size: int = 256
-  # Width of a code and of the latents; fsq and lfq have widths of their own.
+  # Width of a code and of the latents, to which the encoder's channels are
+  # projected; 8 or so for large codebooks. fsq and lfq have their own widths.
   code_dim: int = 64
   # Levels of each channel of fsq; their product is the number of codes.
   levels: tuple[int, ...] = (8, 5, 5, 5)

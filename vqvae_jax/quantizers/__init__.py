@@ -18,6 +18,7 @@ from vqvae_jax.quantizers.fsq import FSQ
 from vqvae_jax.quantizers.gumbel import GumbelQuantizer
 from vqvae_jax.quantizers.lfq import LFQ
 from vqvae_jax.quantizers.product import ProductQuantizer
+from vqvae_jax.quantizers.projected import Projected
 from vqvae_jax.quantizers.residual import ResidualQuantizer
 from vqvae_jax.quantizers.search import nearest_code
 from vqvae_jax.quantizers.simvq import SimVQ
@@ -29,6 +30,7 @@ __all__ = [
   "GumbelQuantizer",
   "LFQ",
   "ProductQuantizer",
+  "Projected",
   "QuantizerOutput",
   "ResidualQuantizer",
   "SimVQ",

@@ -234,8 +234,9 @@ def orthogonality_loss(codes: Float[Array, "k d"]) -> Float[Array, ""]:
   """Mean squared cosine between two codes.
 
   Shin, Xie, Albanie: "Translation-equivariant image quantizer for
-  bi-directional image-text generation", arXiv 2112.00384; the diagonal is
-  left out here, so codes at right angles give 0.
+  bi-directional image-text generation", arXiv 2112.00384. The mean is over the
+  k (k - 1) pairs of two codes, so codes at right angles give 0 (in
+  vector-quantize-pytorch 1.32, over all k k).
   """
   k = codes.shape[0]
   directions = unit(codes)

@@ -20,6 +20,10 @@ class EMAQuantizer(NearestCode):
   call with `train=True` under `mutable=["codebook"]`, which looks up first and
   updates after (it needs the rng `"codes"`).
 
+  vector-quantize-pytorch 1.32 has the same averages; it smooths the counts by
+  1e-5 before it divides by them (here a code keeps its vector instead), calls a
+  code dead below an absolute count, and starts a revived one with that count.
+
   Attributes:
     decay: of the running averages, in [0, 1).
     revive_below: a code whose running count is below this share of the average

@@ -27,6 +27,9 @@ class LFQ(FixedCodes):
   code and all codes used: with p(code) = softmax(2 sharpness z . code), the
   mean entropy of p less `diversity` times the entropy of the mean p.
 
+  In vector-quantize-pytorch 1.32 the first channel is the highest bit, and the
+  inverse temperature is 100 where it is not given; the rest is the same.
+
   Attributes:
     bits: width of the latents; there are 2 ** bits codes.
     commitment: weight of the mean squared distance to the code.

@@ -22,6 +22,10 @@ class ResidualQuantizer(CodebookQuantizer):
   every one: ids are [..., depth]. Levels have codebooks of their own, or share
   one.
 
+  vector-quantize-pytorch 1.32 gives a loss for each level, and passes the
+  gradient straight through once for each; here the loss is their mean, and the
+  gradient is passed once, as RQ-VAE has it.
+
   Attributes:
     codebook_size: codes of a level, k.
     code_dim: width of latents and codes, d.

@@ -63,8 +63,8 @@ def nearest_dense(
   z: Float[Array, "n d"], codebook: Float[Array, "k d"]
 ) -> Int[Array, " n"]:
   """`nearest_code`, holding all n times k distances (or what XLA fuses)."""
-  _, ids = _nearest_in(z, codebook, _squared_norms(codebook))
-  return ids
+  _, ids = nearest_in(z, codebook, squared_norms(codebook))
+  return ids[:, 0]
 
 
 def nearest_tiled(
@@ -86,15 +86,10 @@ def nearest_tiled(
   # blocks, each device has its part of every tile.
   z = jnp.pad(z, ((0, tiles * rows - n), (0, 0)))
   z = z.reshape(rows, tiles, -1).swapaxes(0, 1)
-  missing = -k % columns
-  # Codes that are not there are infinitely far.
-  norms = jnp.pad(
-    _squared_norms(codebook), (0, missing), constant_values=jnp.inf
-  )
-  codebook = jnp.pad(codebook, ((0, missing), (0, 0)))
+  codebook, norms = padded(codebook, columns)
   codes = (
     codebook.reshape(-1, columns, codebook.shape[1]),
-    norms.reshape(-1, columns),
+    norms.reshape(-1, 1, columns),
     jnp.arange(0, k, columns, dtype=jnp.int32),
   )
 
@@ -102,35 +97,61 @@ def nearest_tiled(
     def look(best, codes):
       distance, ids = best
       codebook, norms, first = codes
-      near, local = _nearest_in(z, codebook, norms)
+      near, local = nearest_in(z, codebook, norms)
       better = near < distance
       return (
         jnp.where(better, near, distance),
         jnp.where(better, local + first, ids),
       ), None
 
-    start = jnp.full(rows, jnp.inf, z.dtype), jnp.zeros(rows, jnp.int32)
-    (_, ids), _ = jax.lax.scan(look, start, codes)
-    return ids
+    far = jnp.full((rows, 1), jnp.inf, z.dtype)
+    first = jnp.zeros((rows, 1), jnp.int32)
+    (_, ids), _ = jax.lax.scan(look, (far, first), codes)
+    return ids[:, 0]
 
   return jax.lax.map(search, z).swapaxes(0, 1).reshape(-1)[:n]
 
 
-def _squared_norms(codebook):
-  return jnp.sum(codebook**2, axis=1)
+def squared_norms(codebook: Float[Array, "k d"]) -> Float[Array, "1 k"]:
+  """Of the codes, as a row."""
+  return jnp.sum(codebook**2, axis=1)[None]
 
 
-def _nearest_in(z, codebook, norms):
+def padded(
+  codebook: Float[Array, "k d"], columns: int
+) -> tuple[Float[Array, "p d"], Float[Array, "1 p"]]:
+  """Codes and their squared norms, filled up to a multiple of `columns`.
+
+  Codes that are not there are infinitely far.
+  """
+  missing = -codebook.shape[0] % columns
+  norms = squared_norms(codebook)
+  return (
+    jnp.pad(codebook, ((0, missing), (0, 0))),
+    jnp.pad(norms, ((0, 0), (0, missing)), constant_values=jnp.inf),
+  )
+
+
+def nearest_in(
+  z: Float[Array, "n d"],
+  codebook: Float[Array, "k d"],
+  norms: Float[Array, "1 k"],
+) -> tuple[Float[Array, "n 1"], Int[Array, "n 1"]]:
   """The least distance, less the latent's own square, and its first index.
 
   The minimum and then the first index that attains it: XLA's CPU backend
   vectorises both, but not `argmin`.
   """
-  products = jnp.matmul(z, codebook.T, precision=jax.lax.Precision.HIGHEST)
-  distances = norms[None] - 2 * products
-  nearest = jnp.min(distances, axis=1)
-  k = codebook.shape[0]
-  places = jnp.arange(k, dtype=jnp.int32)[None]
+  products = jax.lax.dot_general(
+    z,
+    codebook,
+    (((1,), (1,)), ((), ())),
+    precision=jax.lax.Precision.HIGHEST,
+  )
+  distances = norms - 2 * products
+  nearest = jnp.min(distances, axis=1, keepdims=True)
+  places = jax.lax.broadcasted_iota(jnp.int32, distances.shape, 1)
   # A latent that is not a number matches none, and gets the last.
-  matches = jnp.where(distances == nearest[:, None], places, k - 1)
-  return nearest, jnp.min(matches, axis=1)
+  last = distances.shape[1] - 1
+  matches = jnp.where(distances == nearest, places, last)
+  return nearest, jnp.min(matches, axis=1, keepdims=True)
