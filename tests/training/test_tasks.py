@@ -100,10 +100,13 @@ def test_tokenizer_measures_the_split_and_not_its_padding():
 )
 def test_unused_codes_are_warned_of(options, flag):
   task = tokenizer_task(dataclasses.replace(TOKENIZER, **options))
-  assert task.warning({"usage": 0.5}) is None
-  warning = task.warning({"usage": 0.41})
-  assert "41% of the codes are in use" in warning
+  assert task.warning({"codes": np.array([[9, 0, 1, 0]])}) is None
+  warning = task.warning({"codes": np.array([[9, 0, 1, 0, 0]])})
+  assert "40% of the codes are in use" in warning
   assert flag in warning
+  # Three ids cannot use half of ten codes.
+  few = np.array([[1, 1, 1, 0, 0, 0, 0, 0, 0, 0]])
+  assert task.warning({"codes": few}) is None
 
 
 def test_prior_learns_the_ids_of_the_tokenizer():

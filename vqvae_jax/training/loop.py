@@ -172,7 +172,7 @@ def run_stage(
           pending = None
           reporter.pictures(step, pictures(state.best, sums))
           stopped = _stopped_early(state, config)
-          warning = task.warning(measured)
+          warning = task.warning(sums)
           if warning and (last or stopped):
             console.print(f"warning: {warning}", highlight=False)
         over = last or stopped or interruption.signum

@@ -128,8 +128,8 @@ class PriorTask:
     loss = nats / math.prod(self.model.grid)
     return {"loss": loss, "nats_per_image": nats}
 
-  def warning(self, measured):
-    del measured
+  def warning(self, sums):
+    del sums
 
   def _encode(self, tokenizer, images, batch):
     ids = self.tokenizer.apply(tokenizer, images, method="encode")

@@ -57,8 +57,12 @@ class Task(Protocol):
   def summarize(self, sums: PyTree) -> Metrics:
     """Validation metrics from sums over the split; `loss` is what selects."""
 
-  def warning(self, measured: dict[str, float]) -> str | None:
-    """What is amiss at the end of the training, and which flag mends it."""
+  def warning(self, sums: PyTree) -> str | None:
+    """What is amiss at the end of the training, and which flag mends it.
+
+    Args:
+      sums: of `evaluate`, over the validation split.
+    """
 
 
 @flax.struct.dataclass

@@ -4,6 +4,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from numpy.typing import DTypeLike
 
 from vqvae_jax.config import Config, resolve_stride
@@ -135,9 +136,12 @@ class TokenizerTask:
       "perplexity": codebook.perplexity(sums["codes"]).mean(),
     }
 
-  def warning(self, measured):
-    usage = float(measured["usage"])
-    if usage >= 0.5:
+  def warning(self, sums):
+    counts = np.asarray(sums["codes"])
+    usage = (counts > 0).mean()
+    # No more codes can be in use than there are ids.
+    reachable = min(counts[0].sum() / counts.shape[1], 1)
+    if usage >= 0.5 * reachable:
       return None
     config = self._config
     remedies = {
