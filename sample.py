@@ -2,7 +2,8 @@
 
   python sample.py --workdir=runs/mnist5k --num-images=1000 --out=out
 
-With --resume, the same command goes on where it stopped.
+With --resume, the same command goes on where it stopped; with --verify, it only
+checks what is there.
 """
 
 import sys
@@ -23,6 +24,9 @@ def main() -> int:
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     return 2
+  except KeyboardInterrupt:
+    print("interrupted; --resume goes on from here", file=sys.stderr)
+    return 130
   return 0
 
 

@@ -1,15 +1,16 @@
-"""Cached sampling beside one full forward pass per id, in one run.
+"""Sampling ids: our three priors, a full forward per id, and pythae's PixelCNN.
 
-Both sides are one compiled loop, with the same parameters, keys and sampling
-rule. The uncached side runs the whole network over the full-length sequence
-for every id and reads the logits at that id alone.
+All in one run, at one grid, codebook and batch. The uncached side runs the
+transformer over the full-length sequence for every id and reads the logits at
+that id alone. pythae's sampler runs its whole net for every id, as published;
+`pixelcnn like pythae's` has as many layers, channels and as wide a kernel.
 
+  pip install -r requirements-peers.txt
   python benchmarks/sample.py
 """
 
-import argparse
+import dataclasses
 import functools
-import math
 import pathlib
 import statistics
 import sys
@@ -17,12 +18,32 @@ import time
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import tyro
 
 # This package is the one in this checkout, installed or not.
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from vqvae_jax.priors import TransformerPrior, sample
-from vqvae_jax.priors.sampling import choose
+from vqvae_jax.priors import (
+  MaskGITPrior,
+  PixelCNNPrior,
+  TransformerPrior,
+  sample,
+)
+from vqvae_jax.priors.choice import choose
+from vqvae_jax.training.prior import example
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  # Images sampled at a time.
+  batch: int = 500
+  # Rows and columns of ids.
+  side: int = 7
+  # Size of the codebook.
+  codes: int = 512
+  # Timed rounds, one run of each side per round.
+  rounds: int = 5
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -38,67 +59,99 @@ def sample_uncached(model, params, keys, labels):
     logits = model.apply({"params": params}, ids, position, method=logits_at)
     return ids.at[:, position].set(choose(keys, position, logits)), None
 
-  length = math.prod(model.grid)
-  ids = jnp.zeros((labels.shape[0], length), jnp.int32)
-  return jax.lax.scan(step, ids, jnp.arange(length))[0]
+  ids = jnp.zeros((labels.shape[0], model.length), jnp.int32)
+  return jax.lax.scan(step, ids, jnp.arange(model.length))[0]
 
 
-def seconds(sampler, *args) -> float:
-  start = time.perf_counter()
-  jax.block_until_ready(sampler(*args))
-  return time.perf_counter() - start
+def ours(options):
+  """Samplers of our priors by name; each gives ids as a numpy array."""
+  grid = options.side, options.side
+  keys = jax.random.split(jax.random.key(1), options.batch)
+  labels = jnp.arange(options.batch, dtype=jnp.int32) % 10
+
+  def sampler(kind, draw=sample, **sizes):
+    model = kind(options.codes, 10, grid, **sizes)
+    params = model.init(jax.random.key(0), *example(model, labels[:1]))
+    arguments = model, params["params"], keys, labels
+    return lambda: np.asarray(draw(*arguments))
+
+  return {
+    "transformer": sampler(TransformerPrior),
+    "transformer, uncached": sampler(TransformerPrior, sample_uncached),
+    "pixelcnn": sampler(PixelCNNPrior),
+    "pixelcnn like pythae's": sampler(
+      PixelCNNPrior, layers=10, width=64, kernel=5
+    ),
+    "maskgit": sampler(MaskGITPrior),
+  }
+
+
+def pythae(options):
+  """pythae's sampler, on a PixelCNN of its default size, untrained."""
+  import torch
+  from pythae.models import VQVAE, VQVAEConfig
+  from pythae.models.normalizing_flows import PixelCNN, PixelCNNConfig
+  from pythae.samplers import PixelCNNSampler
+
+  ids = options.side**2
+  # The smallest decoder there is: it is sampling that is timed.
+  model = VQVAE(
+    VQVAEConfig(
+      input_dim=(1, options.side, options.side),
+      latent_dim=ids,
+      num_embeddings=options.codes,
+    )
+  ).eval()
+  sampler = PixelCNNSampler(model)
+  sampler.pixelcnn_model = PixelCNN(
+    PixelCNNConfig(
+      input_dim=(1, options.side, options.side),
+      n_embeddings=options.codes,
+      n_layers=10,
+    )
+  ).eval()
+  sampler.is_fitted = True
+
+  def draw():
+    with torch.inference_mode():
+      return sampler.sample(options.batch, batch_size=options.batch)
+
+  return draw
 
 
 def main():
-  parser = argparse.ArgumentParser(
-    description=__doc__,
-    formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-  )
-  for flag, default, text in (
-    ("--batch", 500, "images sampled at a time"),
-    ("--side", 7, "rows and columns of ids: side * side ids per image"),
-    ("--codes", 512, "size of the codebook"),
-    ("--layers", 4, "transformer blocks"),
-    ("--width", 128, "channels of the residual stream"),
-    ("--heads", 4, "attention heads; divides the width"),
-    ("--rounds", 5, "timed rounds, one run of each side per round"),
-  ):
-    parser.add_argument(flag, type=int, default=default, help=text)
-  flags = parser.parse_args()
-
-  model = TransformerPrior(
-    num_codes=flags.codes,
-    num_classes=10,
-    grid=(flags.side, flags.side),
-    layers=flags.layers,
-    width=flags.width,
-    heads=flags.heads,
-  )
-  ids = jnp.zeros((1, flags.side**2), jnp.int32)
-  params = model.init(jax.random.key(0), ids, ids[:, 0])["params"]
-  keys = jax.random.split(jax.random.key(1), flags.batch)
-  labels = jnp.arange(flags.batch, dtype=jnp.int32) % 10
-  args = (model, params, keys, labels)
-
+  options = tyro.cli(Options, description=__doc__)
+  samplers = ours(options) | {"pythae's pixelcnn": pythae(options)}
   # The first call compiles. Close logits may round to either side of a
   # choice, and an image goes its own way after that.
-  equal = jnp.mean(sample(*args) == sample_uncached(*args))
+  first = {name: draw() for name, draw in samplers.items()}
+  equal = np.mean(first["transformer"] == first["transformer, uncached"])
   print(f"device={jax.devices()[0].device_kind} equal_ids={equal:.4f}")
-  cached, uncached = [], []
-  for index in range(flags.rounds):
-    cached.append(seconds(sample, *args))
-    uncached.append(seconds(sample_uncached, *args))
+  seconds = {name: [] for name in samplers}
+  for index in range(options.rounds):
+    for name, draw in samplers.items():
+      start = time.perf_counter()
+      draw()
+      seconds[name].append(time.perf_counter() - start)
     print(
-      f"round {index + 1}/{flags.rounds}: cached {cached[-1]:.3f} s, "
-      f"uncached {uncached[-1]:.3f} s",
+      f"round {index + 1}/{options.rounds}: "
+      + ", ".join(
+        f"{name} {times[-1]:.2f} s" for name, times in seconds.items()
+      ),
       flush=True,
     )
-  cached, uncached = statistics.median(cached), statistics.median(uncached)
-  print(f"cached: {flags.batch / cached:.1f} images/s")
-  print(f"uncached: {flags.batch / uncached:.1f} images/s")
-  print(
-    f"ratio={uncached / cached:.1f} ids={flags.side**2} batch={flags.batch}"
-  )
+  for name, times in seconds.items():
+    speed = options.batch / statistics.median(times)
+    print(f"{name}: {speed:.1f} images/s")
+  for fast, slow in (
+    ("transformer", "transformer, uncached"),
+    ("pixelcnn", "pythae's pixelcnn"),
+    ("pixelcnn like pythae's", "pythae's pixelcnn"),
+  ):
+    ratio = statistics.median(
+      b / a for a, b in zip(seconds[fast], seconds[slow], strict=True)
+    )
+    print(f"ratio={ratio:.1f} {fast} over {slow}")
 
 
 if __name__ == "__main__":

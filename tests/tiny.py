@@ -7,7 +7,13 @@ import pathlib
 import numpy as np
 from rich.console import Console
 
-from vqvae_jax.config import Config, PriorConfig, TokenizerConfig
+from vqvae_jax.config import (
+  Config,
+  PriorConfig,
+  SampleConfig,
+  TokenizerConfig,
+)
+from vqvae_jax.generation import generate
 from vqvae_jax.training import train
 
 CLASSES = 3
@@ -56,4 +62,11 @@ def run(config: Config) -> str:
   """Trains, and returns what the screen showed."""
   console = Console(file=io.StringIO(), width=200)
   train(config, console)
+  return console.file.getvalue()
+
+
+def sample(config: SampleConfig) -> str:
+  """Runs a batch job, and returns what the screen showed."""
+  console = Console(file=io.StringIO(), width=200)
+  generate(config, console)
   return console.file.getvalue()

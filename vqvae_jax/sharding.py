@@ -17,6 +17,41 @@ from vqvae_jax.errors import ConfigError
 DATA_AXIS = "data"
 
 
+def start_processes(
+  coordinator: str | None = None,
+  num_processes: int | None = None,
+  process_index: int | None = None,
+):
+  """Makes this process one of several that compute together.
+
+  To be called before anything else in JAX. On a Cloud TPU pod, and on clusters
+  that JAX knows (Slurm, Open MPI), nothing needs to be given.
+
+  Args:
+    coordinator: address of process 0, `host:port`.
+    num_processes: how many there are.
+    process_index: of this one, from 0 on.
+
+  Raises:
+    ConfigError: if the processes do not find each other.
+  """
+  try:
+    jax.distributed.initialize(coordinator, num_processes, process_index)
+  except (RuntimeError, ValueError) as error:
+    raise ConfigError(
+      f"--multihost: {' '.join(str(error).split())[:300]}"
+    ) from error
+
+
+def local_rows(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """This process's consecutive rows of a global batch."""
+  rows = {name: len(x) // jax.process_count() for name, x in batch.items()}
+  return {
+    name: x[jax.process_index() * rows[name] :][: rows[name]]
+    for name, x in batch.items()
+  }
+
+
 def make_mesh(devices: list[jax.Device] | None = None) -> Mesh:
   """A one-axis mesh over `devices`, by default all there are.
 
@@ -27,6 +62,11 @@ def make_mesh(devices: list[jax.Device] | None = None) -> Mesh:
   return jax.make_mesh(
     (len(devices),), (DATA_AXIS,), (AxisType.Auto,), devices=devices
   )
+
+
+def local_mesh() -> Mesh:
+  """The devices of this process alone."""
+  return make_mesh(jax.local_devices())
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -1,6 +1,8 @@
 """The batch job as a user sees it: files, their bytes, resuming, refusing."""
 
+import contextlib
 import dataclasses
+import errno
 import io
 import json
 import pathlib
@@ -8,21 +10,16 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 import tiny
 from PIL import Image
-from rich.console import Console
 
 import vqvae_jax
-from vqvae_jax.config import SampleConfig
-from vqvae_jax.errors import ConfigError, RunError
-from vqvae_jax.generation import generate
-from vqvae_jax.generation.writer import class_folders
-
-
-def job(config: SampleConfig) -> str:
-  console = Console(file=io.StringIO(), width=200)
-  generate(config, console)
-  return console.file.getvalue()
+from vqvae_jax.config import Config, SampleConfig
+from vqvae_jax.data import load_data
+from vqvae_jax.errors import ConfigError, DataError, RunError
+from vqvae_jax.generation import modes, shards
+from vqvae_jax.generation.formats import class_folders
 
 
 def files(out) -> dict[str, bytes]:
@@ -40,27 +37,40 @@ def settings(tiny_run, tmp_path_factory) -> SampleConfig:
   out = tmp_path_factory.mktemp("jobs") / "whole"
   # Blocks of 2 on each of the 8 devices: 40 images are two and a half.
   return SampleConfig(
-    workdir=str(tiny_run[0]), out=str(out), num_images=40, batch_size=2
+    workdir=str(tiny_run[0]),
+    out=str(out),
+    num_images=40,
+    batch_size=2,
+    shard_size=15,
   )
 
 
 @pytest.fixture(scope="module")
 def whole(settings) -> dict[str, bytes]:
-  job(settings)
+  tiny.sample(settings)
   return files(settings.out)
+
+
+def manifest(out):
+  return json.loads((pathlib.Path(out) / "manifest.json").read_text())
+
+
+def checksums(out):
+  return [shard["sha256"] for shard in manifest(out)["shards"]]
 
 
 def test_every_image_once_and_where_it_belongs(whole, settings):
   assert list(whole) == sorted(f"{n % 3}/{n:08d}.png" for n in range(40))
-  manifest = json.loads(
-    (pathlib.Path(settings.out) / "manifest.json").read_text()
-  )
-  assert manifest["complete"] is True
-  assert manifest["labels"] == [n % 3 for n in range(40)]
-  assert manifest["step"] == {"tokenizer": 12, "prior": 12}
-  assert [c["folder"] for c in manifest["classes"]] == ["0", "1", "2"]
+  found = manifest(settings.out)
+  assert [(s["first"], s["count"]) for s in found["shards"]] == [
+    (0, 15),
+    (15, 15),
+    (30, 10),
+  ]
+  assert [c["folder"] for c in found["classes"]] == ["0", "1", "2"]
+  assert [c["count"] for c in found["classes"]] == [14, 13, 13]
   model = vqvae_jax.load(settings.workdir)
-  assert manifest["weights"] == {
+  assert found["weights"] == {
     "tokenizer": model.tokenizer_digest,
     "prior": model.prior_digest,
   }
@@ -69,58 +79,265 @@ def test_every_image_once_and_where_it_belongs(whole, settings):
   assert pixels.dtype == np.uint8
 
 
+def test_images_are_the_models_own(whole, settings):
+  # Blocks of 16, and the last one padded by the last label.
+  labels = np.minimum(np.arange(48), 39) % 3
+  model = vqvae_jax.load(settings.workdir)
+  draw = model.sampler()
+  blocks = [draw(0, n, labels[n : n + 16]) for n in (0, 16, 32)]
+  images = np.concatenate(blocks)[:40, ..., 0]
+  for n, image in enumerate(images):
+    pixels = Image.open(io.BytesIO(whole[f"{n % 3}/{n:08d}.png"]))
+    np.testing.assert_array_equal(np.asarray(pixels), image)
+
+
 def test_bytes_do_not_depend_on_how_many_are_asked_for(
   whole, settings, tmp_path
 ):
-  job(dataclasses.replace(settings, out=str(tmp_path), num_images=11))
+  change = {"num_images": 11, "shard_size": 3, "out": str(tmp_path)}
+  tiny.sample(dataclasses.replace(settings, **change))
   fewer = files(tmp_path)
   assert len(fewer) == 11
   assert fewer == {name: whole[name] for name in fewer}
 
 
-def test_resume_makes_what_is_missing_and_nothing_else(
+def test_four_workers_in_any_order_make_the_set_of_one(
   whole, settings, tmp_path
 ):
-  out = tmp_path / "job"
-  shutil.copytree(settings.out, out)
-  lost = ["0/00000003.png", "1/00000022.png", "0/00000039.png"]
-  for name in lost:
-    (out / "images" / name).unlink()
-  kept = out / "images" / "2" / "00000005.png"
-  before = kept.stat().st_mtime_ns
-  again = dataclasses.replace(settings, out=str(out))
-  with pytest.raises(RunError, match="is not empty"):
-    job(again)
-  screen = job(dataclasses.replace(again, resume=True))
-  assert "37 of 40 images are there already" in screen
-  assert files(out) == whole
-  assert kept.stat().st_mtime_ns == before
+  four = dataclasses.replace(settings, out=str(tmp_path), shard_size=6)
+  for n in (2, 0, 3):
+    screen = tiny.sample(dataclasses.replace(four, worker=f"{n}/4"))
+    assert "of other workers" in screen
+    assert not (tmp_path / "manifest.json").exists()
+  with pytest.raises(RunError, match="shards of worker 2/4 already"):
+    tiny.sample(dataclasses.replace(four, worker="2/4"))
+  tiny.sample(dataclasses.replace(four, worker="1/4"))
+  assert files(tmp_path) == whole
+  assert len(manifest(tmp_path)["shards"]) == 7
+  # One process may finish what several began, in other shares.
+  for number in (1, 4):
+    (tmp_path / "records" / f"{number:05d}.json").unlink()
+  (tmp_path / "images" / "0" / "00000006.png").unlink()
+  tiny.sample(dataclasses.replace(four, resume=True))
+  assert files(tmp_path) == whole
 
 
-def test_more_images_of_the_same_job(whole, settings, tmp_path):
+@pytest.mark.parametrize("kind", ["png", "npz", "tfds"])
+def test_a_job_that_dies_is_finished_by_resuming(
+  kind, settings, tmp_path, monkeypatch
+):
+  config = dataclasses.replace(
+    settings, out=str(tmp_path / kind), format=kind, resume=True, shard_size=20
+  )
+  real, calls = modes.make_plan, []
+
+  def dying(config, model):
+    plan = real(config, model)
+
+    def make_block(numbers, labels):
+      calls.append(numbers[0])
+      # In the first shard, then in the second, then never.
+      if len(calls) in (2, 5):
+        raise SystemExit(1)
+      return plan.make_block(numbers, labels)
+
+    return dataclasses.replace(plan, make_block=make_block)
+
+  monkeypatch.setattr(modes, "make_plan", dying)
+  for _ in range(2):
+    with pytest.raises(SystemExit):
+      tiny.sample(config)
+    assert not (tmp_path / kind / "manifest.json").exists()
+  done = tmp_path / kind / "records" / "00000.json"
+  before = done.stat().st_mtime_ns
+  tiny.sample(config)
+  # The whole shard was not made again: its blocks start at 0.
+  assert done.stat().st_mtime_ns == before
+  assert calls[5:] == [16, 32]
+  left = [p.name for p in (tmp_path / kind).rglob("*") if ".partial" in p.name]
+  assert left == []
+  whole = dataclasses.replace(config, out=str(tmp_path / "w"), resume=False)
+  tiny.sample(whole)
+  assert checksums(tmp_path / "w") == checksums(tmp_path / kind)
+
+
+def test_npz_and_tfds_hold_what_png_holds(whole, settings, tmp_path):
+  for kind in ("npz", "tfds"):
+    out = tmp_path / kind
+    tiny.sample(dataclasses.replace(settings, out=str(out), format=kind))
+    assert checksums(out) == checksums(settings.out)
+  pngs = [
+    np.asarray(Image.open(io.BytesIO(whole[f"{n % 3}/{n:08d}.png"])))[..., None]
+    for n in range(40)
+  ]
+  images, labels = [], []
+  for n in range(3):
+    path = tmp_path / "npz" / f"{n:05d}-of-00003.npz"
+    with np.load(path, allow_pickle=False) as arrays:
+      assert arrays["images"].dtype == np.uint8
+      assert arrays["labels"].dtype == np.int32
+      images.append(arrays["images"])
+      labels.append(arrays["labels"])
+  np.testing.assert_array_equal(np.concatenate(images), pngs)
+  np.testing.assert_array_equal(np.concatenate(labels), np.arange(40) % 3)
+  builder = tfds.builder_from_directory(tmp_path / "tfds")
+  assert builder.info.features["label"].names == ["0", "1", "2"]
+  source = builder.as_data_source()["train"]
+  assert len(source) == 40
+  for n in (0, 17, 39):
+    np.testing.assert_array_equal(source[n]["image"], pngs[n])
+    assert source[n]["label"] == n % 3
+  # What our own training reads.
+  data = load_data(Config(dataset=f"tfds-dir:{tmp_path / 'tfds'}"))
+  assert data.spec.class_names == ("0", "1", "2")
+  assert sum(data.spec.class_counts) + data.spec.num_validation < 40
+
+
+def test_a_folder_that_is_no_tfds_set(tmp_path):
+  with pytest.raises(DataError, match="no dataset_info.json"):
+    load_data(Config(dataset=f"tfds-dir:{tmp_path}"))
+
+
+def copy(settings, tmp_path, **changes):
   out = tmp_path / "job"
   shutil.copytree(settings.out, out)
-  more = dataclasses.replace(settings, out=str(out), num_images=50, resume=True)
-  job(more)
-  found = files(out)
-  assert len(found) == 50
-  assert {name: found[name] for name in whole} == whole
-  with pytest.raises(RunError, match="nothing is deleted"):
-    job(dataclasses.replace(more, num_images=40))
+  return dataclasses.replace(settings, out=str(out), **changes)
 
 
 def test_another_job_is_not_resumed(whole, settings, tmp_path):
-  out = tmp_path / "job"
-  shutil.copytree(settings.out, out)
-  other = dataclasses.replace(settings, out=str(out), resume=True, seed=1)
-  with pytest.raises(RunError, match="seed was 0, now 1"):
-    job(other)
-  with pytest.raises(RunError, match="mode was prior, now reconstruct"):
-    job(dataclasses.replace(other, mode="reconstruct"))
+  other = copy(settings, tmp_path, resume=True)
+  out = pathlib.Path(other.out)
+  for change, message in (
+    ({"seed": 1}, "seed was 0, now 1"),
+    ({"mode": "reconstruct"}, "mode was prior, now reconstruct"),
+    ({"num_images": 41}, "num_images was 40, now 41"),
+    ({"format": "npz"}, "format was png, now npz"),
+    ({"batch_size": 4}, "batch_size was 2, now 4"),
+    ({"labels": "2"}, "labels_as was balanced, now 2"),
+    ({"worker": "0/2", "resume": False, "seed": 1}, "seed was 0, now 1"),
+  ):
+    with pytest.raises(RunError, match=message):
+      tiny.sample(dataclasses.replace(other, **change))
+  with pytest.raises(RunError, match="holds this job already; .* --resume"):
+    tiny.sample(dataclasses.replace(other, resume=False))
+  info = json.loads((out / "job.json").read_text())
+  (out / "job.json").write_text("{")
+  with pytest.raises(RunError, match="job.json cannot be read"):
+    tiny.sample(other)
+  info["weights"]["prior"] = "0"
+  (out / "job.json").write_text(json.dumps(info))
+  with pytest.raises(RunError, match="begun with another checkpoint"):
+    tiny.sample(other)
+  (out / "job.json").unlink()
+  with pytest.raises(RunError, match="no job that could be resumed"):
+    tiny.sample(other)
   assert files(out) == whole
-  (out / "manifest.json").unlink()
-  with pytest.raises(RunError, match="no job that can be resumed"):
-    job(dataclasses.replace(other, seed=0))
+
+
+def verify(config):
+  return tiny.sample(SampleConfig(out=config.out, verify=True))
+
+
+@pytest.mark.parametrize("kind", ["png", "npz", "tfds"])
+def test_verify_finds_what_is_broken(kind, settings, tmp_path):
+  config = dataclasses.replace(settings, out=str(tmp_path), format=kind)
+  tiny.sample(config)
+  assert "40 images" in verify(config)
+  path = {
+    "png": tmp_path / "images" / "1" / "00000016.png",
+    "npz": tmp_path / "00001-of-00003.npz",
+    "tfds": tmp_path / "generated-train.array_record-00001-of-00003",
+  }[kind]
+  good = path.read_bytes()
+  again = dataclasses.replace(config, resume=True)
+  # Where the pixels are, in a file that ends with an index.
+  place = {"png": -40, "npz": -700, "tfds": 400}[kind] % len(good)
+  changed = good[:place] + b"x" * 20 + good[place + 20 :]
+  for bad in (good[: len(good) // 2], changed, b""):
+    path.write_bytes(bad)
+    for check in (verify, lambda config: tiny.sample(again)):
+      with pytest.raises(RunError, match="shard 1 .*records/00001.json away"):
+        check(config)
+    assert path.read_bytes() == bad
+  path.unlink()
+  with pytest.raises(RunError, match=f"{path.name} is missing"):
+    verify(config)
+  record = tmp_path / "records" / "00001.json"
+  record.unlink()
+  with pytest.raises(RunError, match="1 of 3 shards are missing"):
+    verify(config)
+  # What the messages advise.
+  tiny.sample(again)
+  assert path.read_bytes() == good
+  # Whole images of another place are found, too.
+  swapped = json.loads(record.read_text())
+  swapped["sha256"] = "0" * 64
+  record.write_text(json.dumps(swapped))
+  with pytest.raises(RunError, match="its checksum differs"):
+    verify(config)
+
+
+def test_verify_merges_the_records(settings, tmp_path):
+  config = copy(settings, tmp_path)
+  path = pathlib.Path(config.out) / "manifest.json"
+  before = path.read_bytes()
+  path.unlink()
+  verify(config)
+  assert path.read_bytes() == before
+  with pytest.raises(RunError, match="job.json is not there"):
+    verify(dataclasses.replace(config, out=str(tmp_path)))
+
+
+def test_a_full_disk_loses_nothing(whole, settings, tmp_path, monkeypatch):
+  from vqvae_jax.generation import formats
+
+  config = dataclasses.replace(settings, out=str(tmp_path / "out"))
+  real, left = formats.replace, [25]
+
+  def full(path, content):
+    left[0] -= 1
+    if left[0] < 0:
+      raise OSError(errno.ENOSPC, "No space left on device", str(path))
+    real(path, content)
+
+  monkeypatch.setattr(formats, "replace", full)
+  with pytest.raises(RunError, match="No space left on device; what is whole"):
+    tiny.sample(config)
+  monkeypatch.setattr(formats, "replace", real)
+  tiny.sample(dataclasses.replace(config, resume=True))
+  assert files(config.out) == whole
+
+
+def test_a_folder_that_cannot_be_written(settings, tmp_path):
+  (tmp_path / "file").write_text("mine")
+  config = dataclasses.replace(settings, out=str(tmp_path / "file" / "out"))
+  with pytest.raises(RunError, match="Not a directory"):
+    tiny.sample(config)
+  assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_shard_that_another_process_makes_is_left_to_it(settings, tmp_path):
+  config = dataclasses.replace(settings, out=str(tmp_path), resume=True)
+  (tmp_path / "records").mkdir()
+  shard = shards.plan(40, 15)[1]
+  with (
+    shards.Job(tmp_path).lock(shard),
+    pytest.raises(RunError, match="is not empty, and no job"),
+  ):
+    tiny.sample(config)
+  shutil.rmtree(tmp_path / "records")
+  opened = shards.Job.open
+
+  def locked(self, *args, **options):
+    opened(self, *args, **options)
+    stack.enter_context(shards.Job(tmp_path).lock(shard))
+
+  with contextlib.ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+    patch.setattr(shards.Job, "open", locked)
+    with pytest.raises(RunError, match="1 shards, the first is 1, are being"):
+      tiny.sample(config)
+  tiny.sample(config)
+  assert len(files(tmp_path)) == 40
 
 
 def test_seed_and_temperature_change_the_images(whole, settings, tmp_path):
@@ -130,27 +347,27 @@ def test_seed_and_temperature_change_the_images(whole, settings, tmp_path):
     ("top_k", {"top_k": 2}),
   ):
     out = tmp_path / name
-    job(dataclasses.replace(settings, out=str(out), num_images=16, **change))
+    tiny.sample(
+      dataclasses.replace(settings, out=str(out), num_images=16, **change)
+    )
     changed = files(out)
     differ = [changed[n] != whole[n] for n in changed]
     assert np.mean(differ) > 0.5, name
 
 
 def test_only_the_classes_asked_for(settings, tmp_path):
-  job(
+  tiny.sample(
     dataclasses.replace(settings, out=str(tmp_path), labels="2", num_images=4)
   )
   assert list(files(tmp_path)) == [f"2/{n:08d}.png" for n in range(4)]
 
 
 def test_reconstructions_stand_beside_originals(settings, dataset, tmp_path):
-  screen = job(
+  screen = tiny.sample(
     dataclasses.replace(settings, out=str(tmp_path), mode="reconstruct")
   )
   assert "14 images" in screen
   model = vqvae_jax.load(settings.workdir)
-  from vqvae_jax.data import load_data
-
   split = load_data(model.config)["validation"]
   assert len(files(tmp_path)) == len(split) == 14
   for n in (0, 13):
@@ -168,7 +385,7 @@ def test_reconstructing_other_images_is_refused(settings, tmp_path):
   info["config"]["dataset"] = tiny.write_npz(tmp_path / "other.npz", count=60)
   (run / "config.json").write_text(json.dumps(info))
   with pytest.raises(RunError, match="was trained on other images"):
-    job(
+    tiny.sample(
       dataclasses.replace(
         settings,
         workdir=str(run),
@@ -180,12 +397,12 @@ def test_reconstructing_other_images_is_refused(settings, tmp_path):
 
 def test_nothing_to_sample_from(settings, tmp_path):
   with pytest.raises(RunError, match="is no run folder"):
-    job(dataclasses.replace(settings, workdir=str(tmp_path)))
+    tiny.sample(dataclasses.replace(settings, workdir=str(tmp_path)))
   run = tmp_path / "run"
   shutil.copytree(settings.workdir, run)
   shutil.rmtree(run / "prior")
   with pytest.raises(RunError, match="prior holds no checkpoint"):
-    job(
+    tiny.sample(
       dataclasses.replace(settings, workdir=str(run), out=str(tmp_path / "out"))
     )
   assert not (tmp_path / "out").exists()
@@ -208,4 +425,4 @@ def test_class_folders_are_safe_and_distinct():
 
 def test_too_large_top_k(settings, tmp_path):
   with pytest.raises(ConfigError, match="top_k 17 is not between 1 and the 16"):
-    job(dataclasses.replace(settings, out=str(tmp_path), top_k=17))
+    tiny.sample(dataclasses.replace(settings, out=str(tmp_path), top_k=17))

@@ -12,20 +12,21 @@ import pytest
 from vqvae_jax import sharding
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.priors import (
+  PixelCNNPrior,
   TransformerPrior,
   check_sampling,
   log_prob,
   sample,
 )
-from vqvae_jax.priors.sampling import choose, restrict
+from vqvae_jax.priors.choice import choose, restrict
 
 
-def make(num_codes=16, num_classes=4, grid=(3, 3)):
-  model = TransformerPrior(
-    num_codes, num_classes, grid, layers=2, width=16, heads=2
-  )
+def make(num_codes=16, num_classes=4, grid=(3, 3), kind=TransformerPrior):
+  model = kind(num_codes, num_classes, grid, layers=2, width=16)
   ids = jnp.zeros((1, grid[0] * grid[1]), jnp.int32)
   params = jax.jit(model.init)(jax.random.key(0), ids, ids[:, 0])["params"]
+  # Far enough from even that a class makes a difference.
+  params["head"] = jax.tree.map(lambda x: 2 * x, params["head"])
   return model, params
 
 
@@ -34,9 +35,12 @@ def image_keys(numbers, seed=0):
   return fold(jnp.asarray(numbers))
 
 
-@pytest.fixture(scope="module")
-def prior():
-  return make()
+KINDS = TransformerPrior, PixelCNNPrior
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def prior(request):
+  return make(kind=request.param)
 
 
 def test_temperature_zero_is_argmax_of_uncached_logits(prior):
@@ -81,8 +85,32 @@ def test_guidance_adds_what_the_class_changes(prior, guidance):
   assert (draw() == expected).all() == (guidance == 0)
 
 
-def test_frequencies_match_log_prob():
-  model, params = make(num_codes=3, num_classes=2, grid=(1, 3))
+def test_known_ids_stay_and_are_looked_at(prior):
+  model, params = prior
+  labels = jnp.arange(4)
+  known = jax.random.randint(jax.random.key(2), (4, 9), 0, 16)
+  hidden = jnp.arange(36).reshape(4, 9) % 4 == 0
+  got = sample(
+    model,
+    params,
+    image_keys(range(4)),
+    labels,
+    temperature=0.0,
+    known=known,
+    hidden=hidden,
+  )
+  np.testing.assert_array_equal(
+    jnp.where(hidden, 0, got), jnp.where(hidden, 0, known)
+  )
+  logits = model.apply({"params": params}, got, labels)
+  best = logits.argmax(axis=-1)
+  np.testing.assert_array_equal(got, jnp.where(hidden, best, known))
+  assert (best != known).any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_frequencies_match_log_prob(kind):
+  model, params = make(num_codes=3, num_classes=2, grid=(1, 3), kind=kind)
   ids = jnp.array(list(itertools.product(range(3), repeat=3)))
   draws = 20_000
   labels = jnp.arange(draws) % 2

@@ -85,6 +85,34 @@ def test_vectors_can_be_had_from_ids(name):
 
 
 @EACH
+def test_resampled_ids_are_near(name):
+  quantizer, values = FAMILY[name], variables(name)
+  z = latents(quantizer, (6, 6))
+  ids = apply(quantizer, values, z).ids
+
+  @jax.jit
+  def resample(temperature, key):
+    return quantizer.apply(values, z, temperature, key, method="resample")
+
+  # Several codes may be equally near.
+  cold = resample(0.0, jax.random.key(0))
+  nearest, drawn = (
+    quantizer.apply(values, x, method="ids_to_vectors") for x in (ids, cold)
+  )
+  np.testing.assert_allclose(drawn, nearest, atol=1e-6)
+  changed = []
+  for temperature in (0.1, 1.0, 100.0):
+    drawn = resample(temperature, jax.random.key(0))
+    assert drawn.shape == ids.shape and drawn.dtype == jnp.int32
+    assert drawn.min() >= 0 and drawn.max() < quantizer.num_codes
+    changed.append((drawn != ids).mean())
+  assert changed[0] < changed[1] < changed[2]
+  assert changed[1] > 0.05
+  others = resample(1.0, jax.random.key(1))
+  assert (others != resample(1.0, jax.random.key(0))).any()
+
+
+@EACH
 def test_the_loss_is_a_mean(name):
   quantizer, values = FAMILY[name], variables(name)
   z = latents(quantizer)

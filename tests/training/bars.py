@@ -6,7 +6,7 @@ import numpy as np
 
 from vqvae_jax.config import Config, PriorConfig, TokenizerConfig
 from vqvae_jax.data import DataSpec
-from vqvae_jax.training.prior import PriorTask
+from vqvae_jax.training import prior
 from vqvae_jax.training.tokenizer import TokenizerTask
 
 CODES = 24
@@ -62,4 +62,4 @@ def prior_task(spec=SPEC, dtype=None, config=PRIOR):
     jax.random.key(0), jax.tree.map(jnp.asarray, draw_batch(99))
   )
   config = Config(tokenizer=TOKENIZER, prior=config)
-  return PriorTask(config, spec, tokenizer, dtype)
+  return prior.prior_task(config, spec, tokenizer, dtype)

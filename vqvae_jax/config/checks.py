@@ -58,3 +58,28 @@ def divisible(config: Any, batch_size: int, accumulate: int):
       f"{flag(config, 'batch_size')} {batch_size} is not divisible by "
       f"{flag(config, 'accumulate')} {accumulate}"
     )
+
+
+def processes(config: Any):
+  """Raises unless the three flags of a process come together, and fit."""
+  given = {
+    name: getattr(config, name)
+    for name in ("coordinator", "num_processes", "process_index")
+    if getattr(config, name) is not None
+  }
+  if given and not config.multihost:
+    name = next(iter(given))
+    raise ConfigError(f"{flag(config, name)} is for --multihost")
+  if 0 < len(given) < 3:
+    raise ConfigError(
+      "--coordinator, --num-processes and --process-index come together; only "
+      f"{', '.join(flag(config, name) for name in given)} was given"
+    )
+  if given:
+    at_least(config, "num_processes", 1)
+    at_least(config, "process_index", 0)
+    if config.process_index >= config.num_processes:
+      raise ConfigError(
+        f"--process-index {config.process_index} is not below "
+        f"--num-processes {config.num_processes}"
+      )

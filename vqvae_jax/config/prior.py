@@ -1,19 +1,25 @@
 """The settings of the prior."""
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from vqvae_jax.config import checks
 from vqvae_jax.config.stage import StageConfig
 from vqvae_jax.errors import ConfigError
 
+Kind = Literal["transformer", "pixelcnn", "maskgit"]
+
 
 @dataclasses.dataclass(frozen=True)
 class PriorConfig(StageConfig):
-  """The class-conditional transformer over the raster of ids."""
+  """The class-conditional model of the ids."""
 
   PREFIX: ClassVar[str] = "prior."
 
+  # The model of the ids: transformer (one id after the other), pixelcnn (the
+  # same by masked convolutions), maskgit (a transformer that draws many ids at
+  # once, without a likelihood).
+  kind: Kind = "transformer"
   # Optimizer steps in all; a finished run may be asked for more.
   steps: int = 2000
   # Peak learning rate.
@@ -22,13 +28,15 @@ class PriorConfig(StageConfig):
   warmup_steps: int = 100
   # Evaluations without improvement before the stage ends early; 0 is off.
   patience: int = 5
-  # Transformer blocks.
+  # Transformer blocks, or gated layers.
   layers: int = 4
-  # Channels of the residual stream.
+  # Channels of the residual stream, or of each stack.
   width: int = 128
-  # Attention heads; must divide the width.
+  # Attention heads of transformer and maskgit; must divide the width.
   heads: int = 4
-  # Dropout rate on embeddings, attention and MLP outputs, in [0, 1).
+  # Ids that pixelcnn's convolutions reach across, odd.
+  kernel: int = 5
+  # Dropout rate, in [0, 1).
   dropout: float = 0.05
   # Share of labels hidden in training, in [0, 1), so that sample.py can guide
   # by the difference that the class makes.
@@ -36,9 +44,11 @@ class PriorConfig(StageConfig):
 
   def __post_init__(self):
     super().__post_init__()
-    for name in ("layers", "width", "heads"):
+    for name in ("layers", "width", "heads", "kernel"):
       checks.at_least(self, name, 1)
-    if self.width % self.heads:
+    if self.kernel % 2 == 0:
+      raise ConfigError(f"--prior.kernel {self.kernel} is not odd")
+    if self.kind != "pixelcnn" and self.width % self.heads:
       raise ConfigError(
         f"--prior.width {self.width} is not divisible by "
         f"--prior.heads {self.heads}"

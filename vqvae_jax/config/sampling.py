@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 from vqvae_jax.config import checks
 from vqvae_jax.errors import ConfigError
 
-Mode = Literal["prior", "reconstruct"]
+Mode = Literal["prior", "perturb", "mix", "inpaint", "reconstruct"]
+Format = Literal["png", "npz", "tfds"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,23 +17,33 @@ class SampleConfig:
 
   PREFIX: ClassVar[str] = ""
 
-  # Run folder of train.py.
-  workdir: str
-  # Folder for images/<class>/<index>.png, manifest.json and grid.png; new or
-  # empty, unless --resume.
+  # Run folder of train.py; --verify needs none.
+  workdir: str | None = None
+  # Folder for the images, manifest.json and grid.png; new or empty, unless
+  # --resume or --worker.
   out: str = "out"
   # Images to write; reconstruct writes at most the validation split.
   num_images: int = 1000
+  # png: images/<class>/<number>.png; npz: files of images [n, h, w, c] and
+  # labels [n]; tfds: a TFDS data set in ArrayRecord, also for train.py's
+  # --dataset=tfds-dir:DIR.
+  format: Format = "png"
+  # Images of a shard: what an interruption may cost, and for npz and tfds what
+  # a file holds.
+  shard_size: int = 1000
   # What each image shows: balanced (all classes in turn), as-data (as often
-  # as in the training images), or classes by name or number: 0,3,7.
+  # as in the training images), fill-minority (what there is least of, with the
+  # training images counted), or classes by name or number: 0,3,7.
   labels: str = "balanced"
-  # prior: new images; reconstruct: validation images, each beside its
-  # reconstruction by the tokenizer.
+  # prior: new images; perturb: training images whose ids are drawn anew among
+  # the codes near by; mix: between two training images of a class; inpaint:
+  # training images with a rectangle drawn anew by the prior; reconstruct:
+  # validation images, each beside its reconstruction by the tokenizer.
   mode: Mode = "prior"
   # Seed; image n depends on the checkpoint, the seed and n.
   seed: int = 0
   # Temperature of the ids' distribution: below 1 safer, above 1 wilder,
-  # 0 the likeliest id each time.
+  # 0 the likeliest id each time (perturb: the nearest).
   temperature: float = 1.0
   # Draw among the k likeliest ids only; by default all.
   top_k: int | None = None
@@ -41,24 +52,72 @@ class SampleConfig:
   # How far to push each image towards its class, from 0 on; doubles the
   # work where it is not 0. By default 0.3 for labelled sets.
   guidance: float | None = None
+  # Steps in which a maskgit prior draws the ids of an image, at most as many as
+  # ids; by default 12.
+  decode_steps: int | None = None
+  # Share of the ids that inpaint draws anew, in (0, 1].
+  share: float = 0.5
   # Images that one device makes at a time.
   batch_size: int = 250
-  # Finish what an interrupted job with the same settings left undone.
+  # Which share of the shards is this process's: 0/4, 1/4, 2/4 or 3/4 for four
+  # processes, which may run at any time, each with the same other flags.
+  worker: str = "0/1"
+  # The processes of one cluster share the shards, in the place of --worker: on
+  # Cloud TPU pods no more is needed, elsewhere each is told the next three.
+  multihost: bool = False
+  # Address of process 0, host:port.
+  coordinator: str | None = None
+  # How many processes there are.
+  num_processes: int | None = None
+  # Number of this one, from 0 on.
+  process_index: int | None = None
+  # Check what is there, and make what an interrupted job with the same
+  # settings left undone.
   resume: bool = False
+  # Only check --out: every shard there, and as its record says.
+  verify: bool = False
 
   def __post_init__(self):
     checks.choices(self)
-    for name in ("num_images", "batch_size"):
+    if self.workdir is None and not self.verify:
+      raise ConfigError("--workdir is missing: the run folder of train.py")
+    for name in ("num_images", "batch_size", "shard_size"):
       checks.at_least(self, name, 1)
+    self.worker_share()
+    checks.processes(self)
+    if self.multihost and self.worker != "0/1":
+      raise ConfigError(
+        f"--worker {self.worker} and --multihost both share the shards; "
+        "choose one"
+      )
+    if not 0 < self.share <= 1:
+      raise ConfigError(f"--share {self.share} is not in (0, 1]")
     checks.at_least(self, "seed", 0)
     if self.seed >= 2**31:
       raise ConfigError(f"--seed {self.seed} is not below 2**31")
     checks.in_range(self, "temperature", 0, math.inf)
-    if self.top_k is not None:
-      checks.at_least(self, "top_k", 1)
+    for name in ("top_k", "decode_steps"):
+      if getattr(self, name) is not None:
+        checks.at_least(self, name, 1)
     if not 0 < self.top_p <= 1:
       raise ConfigError(f"--top-p {self.top_p} is not in (0, 1]")
     if self.guidance is not None:
       checks.in_range(self, "guidance", 0, math.inf)
     if not self.labels:
       raise ConfigError("--labels is empty; try balanced")
+
+  def worker_share(self) -> tuple[int, int]:
+    """Index and number of workers.
+
+    Raises:
+      ConfigError: if `worker` is not I/N with I below N.
+    """
+    index, _, workers = self.worker.partition("/")
+    if not (index.isdecimal() and workers.isdecimal()):
+      raise ConfigError(f"--worker {self.worker!r} is not of the form 0/4")
+    index, workers = int(index), int(workers)
+    if index >= workers:
+      raise ConfigError(
+        f"--worker {self.worker}: workers are numbered from 0 to {workers - 1}"
+      )
+    return index, workers

@@ -24,7 +24,8 @@ class Config:
   # Images to learn: mnist5k (5,000 real digits, no download), a TFDS name
   # (mnist, fashion_mnist, cifar10, ...), folder:DIR (class folders of PNG,
   # JPEG or WebP, or one flat folder without labels), or npz:FILE (images and
-  # labels, or MedMNIST's arrays).
+  # labels, or MedMNIST's arrays), or tfds-dir:DIR (a prepared TFDS set, such as
+  # sample.py --format=tfds writes).
   dataset: str = "mnist5k"
   # Where TFDS sets are prepared; by default TFDS's own choice.
   data_dir: str | None = None
@@ -55,6 +56,15 @@ class Config:
   # Regular expression on file paths of folder:DIR; files with the same first
   # group (or whole match) stay on one side of every split: a patient, say.
   group_regex: str | None = None
+  # Compute together with other processes: on Cloud TPU pods no more is needed,
+  # elsewhere each process is told the next three.
+  multihost: bool = False
+  # Address of process 0, host:port.
+  coordinator: str | None = None
+  # How many processes there are.
+  num_processes: int | None = None
+  # Number of this one, from 0 on.
+  process_index: int | None = None
   # The VQ-VAE.
   tokenizer: TokenizerConfig = dataclasses.field(
     default_factory=TokenizerConfig
@@ -83,6 +93,7 @@ class Config:
           f"--group-regex {self.group_regex!r} is no regular expression: "
           f"{error}"
         ) from None
+    checks.processes(self)
     for stage in (self.tokenizer, self.prior):
       checks.divisible(
         stage, stage.batch_size or self.batch_size, stage.accumulate
@@ -93,7 +104,7 @@ class Config:
     if self.workdir is not None:
       return self.workdir
     kind, _, path = self.dataset.partition(":")
-    if kind in ("folder", "npz"):
+    if kind in ("folder", "npz", "tfds-dir"):
       # Made absolute first, because "." and ".." have no name of their own.
       name = pathlib.Path(path).resolve().name.removesuffix(".npz")
     else:

@@ -72,17 +72,27 @@ def make_train_iterator(
 
 
 def eval_batches(
-  split: Split, batch_size: int
+  split: Split,
+  batch_size: int,
+  process_index: int = 0,
+  process_count: int = 1,
 ) -> Iterator[dict[str, np.ndarray]]:
   """The whole split once, in order.
 
+  Args:
+    split: to go through.
+    batch_size: of the global batch.
+    process_index: of this process.
+    process_count: processes that share the global batch.
+
   Yields:
-    Dicts with `image` uint8 [batch_size, h, w, c], `label` int32 [batch_size]
-    and `mask` float32 [batch_size]: 1 for real rows, 0 for the padding of the
-    last batch, which repeats the split's last image.
+    Dicts with `image` uint8 [batch_size / process_count, h, w, c], `label`
+    int32 and `mask` float32: 1 for real rows, 0 for the padding of the last
+    batch, which repeats the split's last image.
   """
+  rows = batch_size // process_count
   for start in range(0, len(split), batch_size):
-    places = np.arange(start, start + batch_size)
+    places = start + process_index * rows + np.arange(rows)
     batch = split.gather(np.minimum(places, len(split) - 1))
     batch["mask"] = (places < len(split)).astype(np.float32)
     yield batch

@@ -139,7 +139,8 @@ def open_dataset(
   """The data set that `--dataset` names; no image is decoded yet.
 
   Args:
-    name: `mnist5k`, `folder:DIR`, `npz:FILE`, or the name of a TFDS set.
+    name: `mnist5k`, `folder:DIR`, `npz:FILE`, `tfds-dir:DIR`, or the
+      name of a TFDS set.
     data_dir: where TFDS sets are prepared, by default TFDS's own choice.
     group_regex: of `--group-regex`, for `folder:DIR` alone.
 
@@ -164,6 +165,8 @@ def open_dataset(
     return _open_mnist5k()
   from vqvae_jax.data import tfds_source
 
+  if kind == "tfds-dir":
+    return tfds_source.open_tfds_dir(path)
   return tfds_source.open_tfds(name, data_dir)
 
 

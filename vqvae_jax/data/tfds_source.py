@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import tensorflow_datasets as tfds
+from etils import epath
 from tensorflow_datasets.core import decode, read_only_builder
 
 from vqvae_jax.data import images
@@ -130,6 +131,37 @@ def open_tfds(name: str, data_dir: str | None) -> Dataset:
     builder = _find(name, data_dir)
   if builder is None:
     raise DataError(f"{name} was prepared, but is not found in {data_dir}")
+  return _open_builder(name, builder)
+
+
+def open_tfds_dir(path: str) -> Dataset:
+  """A prepared TFDS set by its own folder, wherever that is.
+
+  Args:
+    path: the folder that holds `dataset_info.json`.
+
+  Raises:
+    DataError: if it holds no TFDS set, or not one of 8-bit images with one
+      label each.
+  """
+  folder = epath.Path(path).expanduser()
+  if not (folder / "dataset_info.json").exists():
+    raise DataError(
+      f"{path} is no TFDS data set: it has no dataset_info.json; a job of "
+      "sample.py has one once all of its shards are whole"
+    )
+  try:
+    builder = tfds.builder_from_directory(folder)
+  except Exception as error:
+    # TFDS lets its parsers' own errors through.
+    raise DataError(
+      f"{path} cannot be read as a TFDS data set: "
+      f"{' '.join(str(error).split())[:200]}"
+    ) from error
+  return _open_builder(f"tfds-dir:{path}", builder)
+
+
+def _open_builder(name, builder):
   _check_features(name, builder.info.features)
   own = builder.info.splits
   if "train" not in own:

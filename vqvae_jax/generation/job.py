@@ -1,41 +1,46 @@
-"""The batch job of `sample.py`: blocks of images, encoded as PNG while the
-device makes the next block.
+"""The batch job of `sample.py`: shard after shard, encoded and written while
+the device makes the next block.
 """
 
+import collections
 import concurrent.futures
-from collections.abc import Callable
+import hashlib
+from collections.abc import Iterator
 
 import jax
 import numpy as np
 from etils import epath
-from jaxtyping import Int
-from rich import progress
 from rich.console import Console
 
 from vqvae_jax.config import SampleConfig
-from vqvae_jax.data import Split, load_data
 from vqvae_jax.errors import RunError
-from vqvae_jax.generation.labels import labels_of
-from vqvae_jax.generation.model import Model, load
-from vqvae_jax.generation.writer import Writer
-from vqvae_jax.training.pictures import grid, to_uint8
+from vqvae_jax.generation import modes
+from vqvae_jax.generation.formats import Format, class_folders, open_format
+from vqvae_jax.generation.model import load
+from vqvae_jax.generation.progress import Meter
+from vqvae_jax.generation.shards import (
+  MANIFEST,
+  Checksum,
+  Job,
+  Shard,
+  plan,
+  replace,
+)
+from vqvae_jax.sharding import local_mesh, start_processes
+from vqvae_jax.training.pictures import grid, png
 
 GRID_ROWS = 10
 # Columns of the grid: one for each class, unless there are more than these.
 MAX_COLUMNS = 16
 THREADS = 4
 
-# Images of one block, from the block's numbers (the last ones may be beyond
-# the job) and their labels. They may still be on their way from the device.
-MakeBlock = Callable[[Int[np.ndarray, " b"], Int[np.ndarray, " b"]], jax.Array]
-
 
 def generate(config: SampleConfig, console: Console | None = None):
-  """Writes the images that the settings ask for; see `writer` for where.
+  """Writes the images that the settings ask for; see `shards` for where.
 
-  Image n sits in block n // B of a compiled batch of B images, so its bytes
-  depend on the checkpoint, the seed, n and B, and not on how many are asked
-  for or where an earlier job stopped.
+  Image n sits in block n // B of a compiled per-device batch of B images, so
+  its bytes depend on the checkpoint, the seed, n and B, and not on how many are
+  asked for, on how many workers there are or where an earlier one stopped.
 
   Args:
     config: of the job.
@@ -45,139 +50,222 @@ def generate(config: SampleConfig, console: Console | None = None):
     UserError: in one line, what is wrong with the settings or a folder.
   """
   console = console or Console()
-  model = load(config.workdir)
-  if config.mode == "reconstruct":
-    split = _validation_images(model, config.workdir)
-    labels = split.labels[: config.num_images]
-    make_block = _reconstructions(model, split)
-    weights = {"tokenizer": model.tokenizer_digest}
-    drawn_with = {}
-  else:
-    labels = labels_of(config.labels, np.arange(config.num_images), model.spec)
-    guidance = model.resolve_guidance(config.guidance)
-    draw = model.sampler(
-      config.temperature, config.top_k, config.top_p, guidance
+  try:
+    if config.verify:
+      verify(config.out, console)
+    else:
+      _generate(config, console)
+  except OSError as error:
+    where = error.filename or config.out
+    raise RunError(
+      f"{where}: {error.strerror or error}; what is whole stays, and --resume "
+      "goes on from there"
+    ) from error
+
+
+def verify(out: epath.PathLike, console: Console):
+  """Checks all shards of a job, and merges the records if all are whole.
+
+  Raises:
+    RunError: if a shard is missing, or is not what its record says.
+  """
+  job = Job(out)
+  settings = job.settings()
+  shards = plan(settings["num_images"], settings["shard_size"])
+  with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+    kept = _format(job, settings, len(shards), pool)
+    missing = [shard for shard in shards if not job.has(shard)]
+    present = [shard for shard in shards if job.has(shard)]
+    _check_all(job, kept, present, console)
+    if missing:
+      raise RunError(
+        f"{job.out}: {len(missing)} of {len(shards)} shards are missing, the "
+        f"first is {missing[0].number}; --resume makes them"
+      )
+    _complete(job, kept, shards, settings, console)
+
+
+def _generate(config, console):
+  index, workers = config.worker_share()
+  if config.multihost:
+    start_processes(
+      config.coordinator, config.num_processes, config.process_index
     )
-
-    def make_block(numbers, labels):
-      return draw(config.seed, int(numbers[0]), labels)
-
-    weights = {
-      "tokenizer": model.tokenizer_digest,
-      "prior": model.prior_digest,
-    }
-    drawn_with = {
-      "seed": config.seed,
-      "labels_as": config.labels,
-      "temperature": config.temperature,
-      "top_k": config.top_k,
-      "top_p": config.top_p,
-      "guidance": guidance,
-    }
+    index, workers = jax.process_index(), jax.process_count()
+  model = load(config.workdir, local_mesh())
+  planned = modes.make_plan(config, model)
   settings = {
     "mode": config.mode,
-    "weights": weights,
-    "step": {
-      "tokenizer": model.tokenizer_step,
-      **({"prior": model.prior_step} if "prior" in weights else {}),
-    },
+    **planned.settings,
     "data": model.spec.name,
-    **drawn_with,
+    "image_shape": list(planned.shape),
     "batch_size": config.batch_size,
     "device": model.mesh.devices.flat[0].device_kind,
-    "num_images": len(labels),
     "class_names": list(model.spec.class_names),
+    "num_images": len(planned.labels),
+    "format": config.format,
+    "shard_size": config.shard_size,
+    "labels": hashlib.sha256(planned.labels.tobytes()).hexdigest(),
   }
-  writer = Writer(config.out, settings, resume=config.resume)
-  block = config.batch_size * model.mesh.size
-  _write_blocks(writer, make_block, labels, block, console)
-  classes = model.spec.num_classes
-  columns = classes if 1 < classes <= MAX_COLUMNS else GRID_ROWS
-  shown = [
-    writer.read(n, label)
-    for n, label in enumerate(labels[: GRID_ROWS * columns])
+  job = Job(config.out)
+  job.open(settings, resume=config.resume, worker=workers > 1)
+  shards = plan(len(planned.labels), config.shard_size)
+  mine = shards[index::workers]
+  done = [shard for shard in mine if job.has(shard)]
+  if done and not config.resume:
+    raise RunError(
+      f"{config.out} holds shards of worker {index}/{workers} already; go on "
+      "with --resume"
+    )
+  with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+    kept = _format(job, settings, len(shards), pool)
+    _check_all(job, kept, done, console)
+    block = config.batch_size * model.mesh.size
+    todo = [shard for shard in mine if not job.has(shard)]
+    taken = _write(job, kept, planned, todo, block, console)
+    if taken:
+      raise RunError(
+        f"{len(taken)} shards, the first is {taken[0].number}, are being made "
+        "by another process"
+      )
+    if all(job.has(shard) for shard in shards):
+      _complete(job, kept, shards, settings, console)
+    else:
+      left = sum(not job.has(shard) for shard in shards)
+      console.print(
+        f"{len(mine)} shards are whole; {left} of other workers are not yet",
+        highlight=False,
+      )
+
+
+def _write(
+  job: Job,
+  kept: Format,
+  planned: modes.Plan,
+  todo: list[Shard],
+  block: int,
+  console: Console,
+) -> list[Shard]:
+  """Makes shards; gives those that another process is making."""
+  if not todo:
+    return []
+  console.print("compiling", highlight=False)
+  taken = []
+  total = sum(shard.count for shard in todo)
+  with Meter(console, "images", total) as meter:
+    for shard in todo:
+      labels = planned.labels[shard.first : shard.first + shard.count]
+      with job.lock(shard) as free:
+        if not free:
+          taken.append(shard)
+          continue
+        checksum = Checksum(labels)
+        with kept.write(shard, labels) as put:
+          for images in _blocks(planned, shard, block):
+            put(images)
+            checksum.update(images)
+            meter.advance(len(images))
+        job.write(shard, labels, checksum.hexdigest())
+  return taken
+
+
+def _blocks(planned, shard, block) -> Iterator[np.ndarray]:
+  """The images of a shard; the device is always one block ahead."""
+  last = len(planned.labels) - 1
+  end = shard.first + shard.count
+  waiting = collections.deque()
+
+  def fetch():
+    numbers, made = waiting.popleft()
+    inside = (numbers >= shard.first) & (numbers < end)
+    return np.asarray(made)[inside]
+
+  for start in range(shard.first // block * block, end, block):
+    numbers = np.arange(start, start + block)
+    # Beyond the job, the labels of its last image.
+    labels = planned.labels[np.minimum(numbers, last)]
+    waiting.append((numbers, planned.make_block(numbers, labels)))
+    if len(waiting) > 1:
+      yield fetch()
+  yield fetch()
+
+
+def _check_all(job, kept, shards, console):
+  with Meter(console, "shards checked", len(shards)) as meter:
+    for shard in shards:
+      _check(job, kept, shard)
+      meter.advance(1)
+
+
+def _check(job, kept, shard):
+  """Compares a shard with its record.
+
+  Raises:
+    RunError: if they differ.
+  """
+  record = job.read(shard)
+  labels = np.asarray(record["labels"])
+  checksum = Checksum(labels)
+  mend = (
+    f"move it and {job.out}/records/{shard.number:05d}.json away, and --resume "
+    "makes it again"
+  )
+  try:
+    for images in kept.read(shard, labels):
+      checksum.update(images)
+  except FileNotFoundError as error:
+    raise RunError(
+      f"shard {shard.number}: {error.filename or error} is missing; {mend}"
+    ) from None
+  except Exception as error:
+    # Decoders raise what they like on broken files.
+    raise RunError(
+      f"shard {shard.number} is broken ({' '.join(str(error).split())[:200]}); "
+      f"{mend}"
+    ) from error
+  if checksum.hexdigest() != record["sha256"]:
+    raise RunError(
+      f"shard {shard.number} is not what was written: its checksum differs; "
+      f"{mend}"
+    )
+
+
+def _complete(job, kept, shards, settings, console):
+  """Merges the records, and draws the first images."""
+  class_names = settings["class_names"]
+  names = class_names or ["unlabelled"]
+  classes = [
+    {"label": label, "name": name, "folder": folder}
+    for label, (name, folder) in enumerate(
+      zip(names, class_folders(class_names), strict=True)
+    )
   ]
-  writer.finish(labels, grid(np.stack(shown), columns))
-  out = epath.Path(config.out)
+  columns = len(names) if 1 < len(names) <= MAX_COLUMNS else GRID_ROWS
+  wanted, shown = GRID_ROWS * columns, []
+  for shard in shards:
+    for images in kept.read(shard, np.asarray(job.read(shard)["labels"])):
+      shown.extend(images[: wanted - len(shown)])
+      if len(shown) == wanted:
+        break
+    if len(shown) == wanted:
+      break
+  replace(job.out / "grid.png", png(grid(np.stack(shown), columns)))
+  kept.complete([shard.count for shard in shards])
+  job.complete(shards, classes)
   console.print(
-    f"{len(labels)} images in {out / 'images'}; the first of them: "
-    f"{out / 'grid.png'}",
+    f"{settings['num_images']} images in {job.out}; the first of them: "
+    f"{job.out / 'grid.png'}, what they are: {job.out / MANIFEST}",
     highlight=False,
     soft_wrap=True,
   )
 
 
-def _write_blocks(
-  writer: Writer,
-  make_block: MakeBlock,
-  labels: Int[np.ndarray, " n"],
-  block: int,
-  console: Console,
-):
-  """Makes and writes every block of which an image is missing."""
-  count = len(labels)
-  there = np.array([writer.has(n, label) for n, label in enumerate(labels)])
-  if there.any():
-    console.print(f"{there.sum()} of {count} images are there already")
-  bar = progress.Progress(
-    progress.TextColumn("images"),
-    progress.BarColumn(bar_width=24),
-    progress.MofNCompleteColumn(),
-    progress.TextColumn("{task.speed:.0f} images/s"),
-    progress.TimeRemainingColumn(),
-    console=console,
-    disable=not console.is_terminal,
+def _format(job, settings, shards, pool):
+  return open_format(
+    settings["format"],
+    job.out,
+    settings["class_names"],
+    settings["image_shape"],
+    shards,
+    pool,
   )
-  console.print("compiling the sampler", highlight=False)
-  with bar, concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-    task = bar.add_task("images", total=count, completed=int(there.sum()))
-
-    def put(numbers, images):
-      """Writes a finished block; the device is at work on the next."""
-      images = np.asarray(images)
-      rows = [i for i, n in enumerate(numbers) if n < count and not there[n]]
-      jobs = [
-        pool.submit(
-          writer.write, int(numbers[i]), int(labels[numbers[i]]), images[i]
-        )
-        for i in rows
-      ]
-      for job in jobs:
-        job.result()
-      bar.advance(task, len(rows))
-
-    pending = None
-    for start in range(0, count, block):
-      if there[start : start + block].all():
-        continue
-      numbers = np.arange(start, start + block)
-      # The last block is padded with the labels of its own first images.
-      made = make_block(numbers, labels[np.minimum(numbers, count - 1)])
-      if pending:
-        put(*pending)
-      pending = numbers, made
-    if pending:
-      put(*pending)
-
-
-def _validation_images(model: Model, workdir: str) -> Split:
-  """The run's validation images, read again from where they were."""
-  data = load_data(model.config)
-  if data.spec.digest != model.spec.digest:
-    raise RunError(
-      f"{workdir} was trained on other images than {model.config.dataset} "
-      "holds now"
-    )
-  return data["validation"]
-
-
-def _reconstructions(model: Model, split: Split) -> MakeBlock:
-  """Blocks of originals, each with its reconstruction to its right."""
-
-  def make_block(numbers, labels):
-    del labels
-    originals = split.gather(np.minimum(numbers, len(split) - 1))["image"]
-    others = to_uint8(model.decode(model.encode(originals)))
-    return np.concatenate([originals, others], axis=2)
-
-  return make_block

@@ -1,5 +1,7 @@
 """Which class image n shows: a function of n and `--labels` alone."""
 
+import heapq
+
 import numpy as np
 from jaxtyping import Int
 
@@ -17,8 +19,10 @@ def labels_of(
 
   Args:
     choice: "balanced": classes in turn. "as-data": in the proportions of the
-      training images, which every prefix 0..n keeps closely. Else class names
-      or numbers with commas, which are taken in turn.
+      training images, which every prefix 0..n keeps closely. "fill-minority":
+      always the class of which there is least, training images and those
+      before counted. Else class names or numbers with commas, which are taken
+      in turn.
     numbers: of the images, from 0 on.
     spec: of the data.
 
@@ -39,8 +43,21 @@ def labels_of(
     ends = np.cumsum(spec.class_counts) / np.sum(spec.class_counts)
     found = np.searchsorted(ends, spread, side="right")
     return np.minimum(found, spec.num_classes - 1).astype(np.int32)
+  if choice == "fill-minority":
+    return _filled(spec.class_counts, int(numbers.max(initial=-1)) + 1)[numbers]
   chosen = np.array([_label(part, spec) for part in choice.split(",")])
   return chosen[numbers % len(chosen)].astype(np.int32)
+
+
+def _filled(counts, length):
+  """The least frequent class, the lowest of several, `length` times."""
+  queue = [(count, label) for label, count in enumerate(counts)]
+  heapq.heapify(queue)
+  labels = np.empty(length, np.int32)
+  for n in range(length):
+    count, labels[n] = queue[0]
+    heapq.heapreplace(queue, (count + 1, int(labels[n])))
+  return labels
 
 
 def _label(part, spec):
@@ -55,5 +72,5 @@ def _label(part, spec):
     known += ", ..."
   raise ConfigError(
     f"--labels {part!r} is no class of {spec.name}: {known}; nor is it "
-    "balanced or as-data"
+    "balanced, as-data or fill-minority"
   )

@@ -27,17 +27,18 @@ from vqvae_jax.training.tokenizer import build_tokenizer
 BATCH = 250
 
 
-def load(workdir: epath.PathLike) -> "Model":
+def load(workdir: epath.PathLike, mesh: Mesh | None = None) -> "Model":
   """The trained tokenizer and prior of a run folder.
 
   Args:
     workdir: the run folder of `train.py`.
+    mesh: the devices to work on, by default all.
 
   Raises:
     RunError: if it is no run folder, or holds no tokenizer. A missing prior
       is an error only when it is used.
   """
-  return Model(workdir)
+  return Model(workdir, mesh)
 
 
 class Model:
@@ -136,13 +137,20 @@ class Model:
     top_k: int | None = None,
     top_p: float = 1.0,
     guidance: float | None = None,
+    decode_steps: int | None = None,
   ) -> Float[np.ndarray, "n h w c"]:
     """New images of these classes, float in [0, 1].
 
     Image i depends on the weights, the seed, i and its label only.
     """
     labels = self._labels(labels)
-    draw = self.sampler(temperature, top_k, top_p, guidance)
+    draw = self.sampler(
+      temperature=temperature,
+      top_k=top_k,
+      top_p=top_p,
+      guidance=guidance,
+      decode_steps=decode_steps,
+    )
     batch = BATCH * self.mesh.size
     images = []
     for start in range(0, len(labels), batch):
@@ -158,6 +166,11 @@ class Model:
       images: as for `encode`.
       labels: int [n].
     """
+    if not self.prior.exact:
+      raise ConfigError(
+        f"a {self.config.prior.kind} prior has no exact likelihood; train one "
+        "with --prior.kind=transformer or pixelcnn"
+      )
     ids = self.encode(images)
     ids = ids.reshape(len(ids), -1)
     labels = self._labels(labels)
@@ -180,20 +193,47 @@ class Model:
       )
     return guidance
 
-  def sampler(
+  def id_sampler(
     self,
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float = 1.0,
     guidance: float | None = None,
+    decode_steps: int | None = None,
   ):
-    """A compiled function that draws blocks of images.
+    """`priors.sample` of this prior, its settings checked and filled in.
 
     Args:
       temperature: see `priors.sample`, as for the next three.
       top_k: None for all codes.
       top_p: 1 for all codes.
       guidance: None for `resolve_guidance`'s default.
+      decode_steps: of a maskgit prior; see `priors.sample`.
+
+    Returns:
+      `draw(params, keys, labels, known=..., hidden=...)`: ids [b, t].
+
+    Raises:
+      ConfigError: if a setting is out of range.
+    """
+    guidance = self.resolve_guidance(guidance)
+    check_sampling(temperature, top_k, top_p, guidance, self.prior.num_codes)
+    self._check_decode_steps(decode_steps)
+    return partial(
+      sample,
+      self.prior,
+      temperature=temperature,
+      top_k=top_k,
+      top_p=top_p if top_p < 1 else None,
+      guidance=guidance or None,
+      decode_steps=decode_steps,
+    )
+
+  def sampler(self, **rule):
+    """A compiled function that draws blocks of images.
+
+    Args:
+      **rule: see `id_sampler`.
 
     Returns:
       `draw(seed, first, labels)`: uint8 images [b, h, w, c] on the devices,
@@ -201,27 +241,16 @@ class Model:
       one size: another size compiles again, and rounds differently.
 
     Raises:
-      ConfigError: if a sampling parameter is out of range.
+      ConfigError: if a setting is out of range.
     """
-    guidance = self.resolve_guidance(guidance)
-    check_sampling(temperature, top_k, top_p, guidance, self.prior.num_codes)
+    draw_ids = self.id_sampler(**rule)
     rows = split(self.mesh)
 
     def draw(tokenizer, prior, seed, first, labels):
       numbers = first + jnp.arange(labels.shape[0])
       keys = image_keys(seed, numbers)
       keys = jax.lax.with_sharding_constraint(keys, rows)
-      ids = sample(
-        self.prior,
-        prior,
-        keys,
-        labels,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p if top_p < 1 else None,
-        guidance=guidance or None,
-      )
-      ids = ids.reshape(-1, *self.prior.grid)
+      ids = draw_ids(prior, keys, labels).reshape(-1, *self.prior.grid)
       images = self.tokenizer.apply(tokenizer, ids, method="decode")
       return jnp.round(images * 255).astype(jnp.uint8)
 
@@ -234,6 +263,20 @@ class Model:
       )
 
     return run
+
+  def _check_decode_steps(self, steps):
+    if steps is None:
+      return
+    if self.prior.exact:
+      raise ConfigError(
+        f"decode_steps {steps} is for maskgit priors; this one is a "
+        f"{self.config.prior.kind}, which draws one id at a time"
+      )
+    if not 1 <= steps <= self.prior.length:
+      raise ConfigError(
+        f"decode_steps {steps} is not between 1 and the {self.prior.length} "
+        "ids of an image"
+      )
 
   def _map(self, function, variables, *arrays):
     """Applies a function in batches of one size, the last one padded."""

@@ -94,6 +94,21 @@ class VQVAE(nn.Module):
     """Images in [0, 1] to ids."""
     return self.quantizer(self.latents(images)).ids
 
+  def quantize(
+    self, latents: Float[Array, "b i j d"]
+  ) -> Int[Array, "b i j *m"]:
+    """Latents to ids."""
+    return self.quantizer(latents).ids
+
+  def resample(
+    self,
+    latents: Float[Array, "i j d"],
+    temperature: float | Float[Array, ""],
+    key: Key[Array, ""],
+  ) -> Int[Array, "i j *m"]:
+    """The latents of one image to ids drawn among the codes near them."""
+    return self.quantizer.resample(latents, temperature, key)
+
   def decode(self, ids: Int[Array, "b i j *m"]) -> Float[Array, "b h w c"]:
     """Ids to images in [0, 1]."""
     vectors = self.quantizer.ids_to_vectors(ids)

@@ -1,4 +1,4 @@
-"""Causal pre-LayerNorm transformer blocks with an explicit key/value cache.
+"""Pre-LayerNorm transformer blocks with an explicit key/value cache.
 
 Without a cache a block sees whole sequences; with one, a single position. The
 cache is an argument and a result, so a block can be the body of a
@@ -67,16 +67,18 @@ def attend(
   return jnp.einsum("bhqt,bhtd->bhqd", weights.astype(values.dtype), values)
 
 
-class CausalAttention(nn.Module):
-  """Multi-head self-attention that sees its own position and those before.
+class Attention(nn.Module):
+  """Multi-head self-attention.
 
   Attributes:
     heads: number of heads; divides the width.
+    causal: see the own position and those before only, not all.
     out_init: initializer of the output projection.
     dtype: of the computation; parameters are float32.
   """
 
   heads: int
+  causal: bool = True
   out_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
   dtype: DTypeLike = jnp.float32
 
@@ -105,7 +107,8 @@ class CausalAttention(nn.Module):
     # CPU.
     queries, keys, values = jnp.transpose(qkv, (2, 0, 3, 1, 4))
     if cache is None:
-      visible = jnp.tril(jnp.ones((length, length), bool))[None, None]
+      visible = jnp.ones((length, length), bool)[None, None]
+      visible = jnp.tril(visible) if self.causal else visible
     else:
       write = functools.partial(
         jax.lax.dynamic_update_slice_in_dim, start_index=position, axis=2
@@ -121,13 +124,14 @@ class CausalAttention(nn.Module):
     return out, cache
 
 
-class CausalBlock(nn.Module):
+class Block(nn.Module):
   """Attention, then an MLP four times as wide, each on a normalised input.
 
   The pre-LayerNorm residual block of GPT-2 (Radford et al. 2019, section 2.3).
 
   Attributes:
     heads: attention heads; divides the width.
+    causal: see `Attention`.
     dropout: rate on the outputs of attention and MLP.
     out_init: initializer of the two projections that add to the residual.
     dtype: of the computation; parameters are float32, and the LayerNorms
@@ -135,6 +139,7 @@ class CausalBlock(nn.Module):
   """
 
   heads: int
+  causal: bool = True
   dropout: float = 0.0
   out_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
   dtype: DTypeLike = jnp.float32
@@ -162,8 +167,8 @@ class CausalBlock(nn.Module):
     wide = at_least_float32(self.dtype)
     drop = nn.Dropout(self.dropout, deterministic=not train)
     y = nn.LayerNorm(dtype=wide, name="attention_norm")(x)
-    y, cache = CausalAttention(
-      self.heads, self.out_init, self.dtype, name="attention"
+    y, cache = Attention(
+      self.heads, self.causal, self.out_init, self.dtype, name="attention"
     )(y, position, cache)
     x = x + drop(y)
     y = nn.LayerNorm(dtype=wide, name="mlp_norm")(x)

@@ -1,21 +1,20 @@
 """A class-conditional causal transformer over the raster of ids."""
 
-import math
-
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from vqvae_jax.nn.transformer import (
-  CausalBlock,
+  Block,
   KVCache,
   at_least_float32,
   empty_cache,
 )
+from vqvae_jax.priors.base import Prior
 
 
-class TransformerPrior(nn.Module):
+class TransformerPrior(Prior):
   """Predicts each id from the class and the ids before it in raster order.
 
   The model of a VQ-VAE's codes (van den Oord et al. 2017, section 3.3) as a
@@ -30,9 +29,9 @@ class TransformerPrior(nn.Module):
   to logits [b, 49, 512].
 
   Attributes:
-    num_codes: size of the codebook.
-    num_classes: number of classes; 1 for sets without labels.
-    grid: rows and columns of ids, and how many each place has if above 1.
+    num_codes: see `Prior`, as for the next two.
+    num_classes: see there.
+    grid: see there.
     layers: transformer blocks.
     width: channels of the residual stream.
     heads: attention heads; divides the width.
@@ -41,9 +40,6 @@ class TransformerPrior(nn.Module):
       softmax and logits are computed in float32 or wider.
   """
 
-  num_codes: int
-  num_classes: int
-  grid: tuple[int, ...]
   layers: int = 4
   width: int = 128
   heads: int = 4
@@ -54,12 +50,12 @@ class TransformerPrior(nn.Module):
     def embed(size):
       return nn.Embed(size, self.width, dtype=self.dtype)
 
-    self.code_embedding = embed(self._slots * self.num_codes)
+    self.code_embedding = embed(self.slots * self.num_codes)
     self.class_embedding = embed(self.num_classes + 1)
     self.row_embedding = embed(self.grid[0])
     self.column_embedding = embed(self.grid[1])
-    if self._slots > 1:
-      self.slot_embedding = embed(self._slots)
+    if self.slots > 1:
+      self.slot_embedding = embed(self.slots)
     # GPT-2's scaling: the variance of the residual stream does not grow with
     # depth (Radford et al. 2019, section 2.3). Its standard deviation of 0.02
     # is for wide networks; at width 128 it learns much slower than this.
@@ -67,7 +63,7 @@ class TransformerPrior(nn.Module):
       1 / (2 * self.layers), "fan_in", "truncated_normal"
     )
     self.blocks = [
-      CausalBlock(self.heads, self.dropout, out_init, self.dtype)
+      Block(self.heads, True, self.dropout, out_init, self.dtype)
       for _ in range(self.layers)
     ]
     self.embedding_dropout = nn.Dropout(self.dropout)
@@ -116,10 +112,9 @@ class TransformerPrior(nn.Module):
 
   def init_cache(self, batch: int) -> tuple[KVCache, ...]:
     """Empty caches, one per block, for `batch` images."""
-    length = math.prod(self.grid)
     head_width = self.width // self.heads
     return tuple(
-      empty_cache(batch, self.heads, length, head_width, self.dtype)
+      empty_cache(batch, self.heads, self.length, head_width, self.dtype)
       for _ in range(self.layers)
     )
 
@@ -152,15 +147,10 @@ class TransformerPrior(nn.Module):
     return self.readout(x[:, 0]), tuple(caches)
 
   def _places(self, positions: Int[Array, "t"]) -> Float[Array, "t width"]:
-    place, slot = jnp.divmod(positions, self._slots)
+    place, slot = jnp.divmod(positions, self.slots)
     row, column = jnp.divmod(place, self.grid[1])
     x = self.row_embedding(row) + self.column_embedding(column)
-    return x + self.slot_embedding(slot) if self._slots > 1 else x
+    return x + self.slot_embedding(slot) if self.slots > 1 else x
 
   def _embed_codes(self, ids, positions):
-    first_rows = positions % self._slots * self.num_codes
-    return self.code_embedding(ids + jnp.broadcast_to(first_rows, ids.shape))
-
-  @property
-  def _slots(self):
-    return math.prod(self.grid[2:])
+    return self.code_embedding(self.table_rows(ids, positions))

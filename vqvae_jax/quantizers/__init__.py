@@ -5,6 +5,7 @@ and `ids_per_latent`, and the methods
 
     __call__(z [..., width], train) -> QuantizerOutput
     ids_to_vectors(ids) -> vectors [..., width]
+    resample(z, temperature, key) -> ids among the codes near z
     start(z, key)        first codes from latents
     update(z, ids, key)  the codes follow the latents of one optimizer step
 

@@ -132,6 +132,36 @@ def choose_code(
   return ids.astype(jnp.int32)
 
 
+def near_logits(
+  distances: Float[Array, "n *c k"], temperature: float | Float[Array, ""]
+) -> Float[Array, "n *c k"]:
+  """Logits of a random choice among near codes; at 0, of the nearest.
+
+  The unit of the temperature is the mean squared distance of these latents to
+  their nearest code, that is, what quantization costs anyway.
+
+  Args:
+    distances: squared, of latents to codes; with c, those of channels that are
+      chosen by themselves and whose distances add up.
+    temperature: from 0 on.
+  """
+  nearest = distances.min(axis=-1, keepdims=True)
+  unit = nearest.reshape(len(distances), -1).sum(axis=1).mean()
+  tiny = jnp.finfo(distances.dtype).tiny
+  return (nearest - distances) / jnp.maximum(temperature * unit, tiny)
+
+
+def resample(
+  z: Float[Array, "n d"],
+  codes: Float[Array, "k d"],
+  temperature: float | Float[Array, ""],
+  key: Key[Array, ""],
+) -> Int[Array, " n"]:
+  """Ids drawn among near codes; see `near_logits`."""
+  logits = near_logits(squared_distances(z, codes), temperature)
+  return jax.random.categorical(key, logits).astype(jnp.int32)
+
+
 def squared_distances(
   z: Float[Array, "n d"], codes: Float[Array, "k d"]
 ) -> Float[Array, "n k"]:

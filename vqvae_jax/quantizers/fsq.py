@@ -6,8 +6,9 @@ Mentzer et al.: "Finite Scalar Quantization: VQ-VAE Made Simple", arXiv
 
 import math
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.quantizers import codebook as cb
@@ -63,13 +64,8 @@ class FSQ(FixedCodes):
     """
     del train
     flat = cb.flatten(z, self.width)
-    levels = jnp.array(self.levels, flat.dtype)[None]
-    half = levels // 2
-    # An even number of levels lies half a level off centre.
-    reach = (levels - 1) * (1 + _MARGIN) / 2
-    offset = jnp.where(levels % 2 == 0, 0.5, 0.0).astype(flat.dtype)
-    shift = jnp.arctanh(offset / reach)
-    places = rounded(jnp.tanh(flat + shift) * reach - offset)
+    half = jnp.array(self.levels, flat.dtype)[None] // 2
+    places = rounded(self._bounded(flat))
     digits = (places + half).astype(jnp.int32)
     ids = digits_to_ids(digits, self.levels)
     counts = cb.usage_counts(ids, self.num_codes)
@@ -79,6 +75,34 @@ class FSQ(FixedCodes):
       loss=jnp.zeros((), flat.dtype),
       metrics={"perplexity": cb.perplexity(counts)},
     )
+
+  def resample(
+    self,
+    z: Float[Array, "*n d"],
+    temperature: float | Float[Array, ""],
+    key: Key[Array, ""],
+  ) -> Int[Array, "*n"]:
+    """As `NearestCode.resample`; the levels are drawn channel by channel.
+
+    Distances are in levels.
+    """
+    flat = cb.flatten(z, self.width)
+    levels = jnp.array(self.levels)[:, None]
+    places = jnp.arange(max(self.levels))[None]
+    distances = self._bounded(flat)[..., None] - (places - levels // 2)[None]
+    distances = jnp.where((places < levels)[None], distances**2, jnp.inf)
+    logits = cb.near_logits(distances, temperature)
+    digits = jax.random.categorical(key, logits)
+    return digits_to_ids(digits, self.levels).reshape(z.shape[:-1])
+
+  def _bounded(self, flat):
+    """Channels squashed into the reach of their levels, the middle at 0."""
+    levels = jnp.array(self.levels, flat.dtype)[None]
+    # An even number of levels lies half a level off centre.
+    reach = (levels - 1) * (1 + _MARGIN) / 2
+    offset = jnp.where(levels % 2 == 0, 0.5, 0.0).astype(flat.dtype)
+    shift = jnp.arctanh(offset / reach)
+    return jnp.tanh(flat + shift) * reach - offset
 
   def ids_to_vectors(self, ids: Int[Array, "*n"]) -> Float[Array, "*n d"]:
     """The codes that `ids` name."""

@@ -91,6 +91,25 @@ class GumbelQuantizer(CodebookQuantizer):
       },
     )
 
+  def resample(
+    self,
+    z: Float[Array, "*n d"],
+    temperature: float | Float[Array, ""],
+    key: Key[Array, ""],
+  ) -> Int[Array, "*n"]:
+    """Ids drawn from the softmax of the logits over the temperature.
+
+    Args:
+      z: the latents of one image.
+      temperature: 0 for the likeliest.
+      key: of the draws.
+    """
+    logits = self.to_logits(cb.flatten(z, self.code_dim))
+    logits = logits - logits.max(axis=-1, keepdims=True)
+    tiny = jnp.finfo(logits.dtype).tiny
+    ids = jax.random.categorical(key, logits / jnp.maximum(temperature, tiny))
+    return ids.astype(jnp.int32).reshape(z.shape[:-1])
+
   def ids_to_vectors(self, ids: Int[Array, "*n"]) -> Float[Array, "*n d"]:
     """The codes that `ids` name."""
     cb.check_ids(ids, self.num_codes)

@@ -6,7 +6,7 @@ Generation" (MAGVIT-v2), arXiv 2310.05737, section 3.1.
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.quantizers import codebook as cb
@@ -89,6 +89,20 @@ class LFQ(FixedCodes):
         "perplexity": cb.perplexity(counts),
       },
     )
+
+  def resample(
+    self,
+    z: Float[Array, "*n d"],
+    temperature: float | Float[Array, ""],
+    key: Key[Array, ""],
+  ) -> Int[Array, "*n"]:
+    """As `NearestCode.resample`; the bits are drawn by themselves."""
+    flat = cb.flatten(z, self.bits)
+    distances = jnp.stack([(flat + 1) ** 2, (flat - 1) ** 2], axis=-1)
+    logits = cb.near_logits(distances, temperature)
+    digits = jax.random.categorical(key, logits)
+    ids = digits_to_ids(digits, (2,) * self.bits)
+    return ids.reshape(z.shape[:-1])
 
   def ids_to_vectors(self, ids: Int[Array, "*n"]) -> Float[Array, "*n d"]:
     """The codes that `ids` name."""

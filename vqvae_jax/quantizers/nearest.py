@@ -82,6 +82,22 @@ class NearestCode(CodebookQuantizer):
     flat = cb.flatten(z, self.code_dim)
     return cb.unit(flat) if self.norm == "l2" else flat
 
+  def resample(
+    self,
+    z: Float[Array, "*n d"],
+    temperature: float | Float[Array, ""],
+    key: Key[Array, ""],
+  ) -> Int[Array, "*n"]:
+    """Ids drawn among the codes near each latent.
+
+    Args:
+      z: the latents of one image.
+      temperature: 0 for the nearest; see `codebook.near_logits`.
+      key: of the draws.
+    """
+    ids = cb.resample(self.compared(z), self.code_vectors(), temperature, key)
+    return ids.reshape(z.shape[:-1])
+
   def ids_to_vectors(self, ids: Int[Array, "*n"]) -> Float[Array, "*n d"]:
     """The codes that `ids` name."""
     cb.check_ids(ids, self.num_codes)

@@ -86,6 +86,21 @@ class ProductQuantizer(CodebookQuantizer):
       metrics=metrics,
     )
 
+  def resample(
+    self,
+    z: Float[Array, "*n d"],
+    temperature: float | Float[Array, ""],
+    key: Key[Array, ""],
+  ) -> Int[Array, "*n m"]:
+    """As `NearestCode.resample`, in every group."""
+    ids = [
+      book.resample(part, temperature, jax.random.fold_in(key, i))
+      for i, (book, part) in enumerate(
+        zip(self.books, self._parts(z), strict=True)
+      )
+    ]
+    return jnp.stack(ids, axis=-1)
+
   def ids_to_vectors(self, ids: Int[Array, "*n m"]) -> Float[Array, "*n d"]:
     """The codes that `ids` name, group beside group."""
     cb.check_ids(ids, self.num_codes)

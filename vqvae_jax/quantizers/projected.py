@@ -52,6 +52,15 @@ class Projected(nn.Module):
     vectors = self.project_out(out.vectors)
     return out.replace(vectors=vectors.astype(z.dtype))
 
+  def resample(
+    self,
+    z: Float[Array, "*n d"],
+    temperature: float | Float[Array, ""],
+    key: Key[Array, ""],
+  ) -> Int[Array, "..."]:
+    """As the quantizer's, of projected latents."""
+    return self.quantizer.resample(self._inner(z), temperature, key)
+
   def ids_to_vectors(self, ids: Int[Array, "*n"]) -> Float[Array, "*n d"]:
     """The codes that `ids` name, projected."""
     return self.project_out(self.quantizer.ids_to_vectors(ids))

@@ -113,6 +113,21 @@ class ResidualQuantizer(CodebookQuantizer):
       },
     )
 
+  def resample(
+    self,
+    z: Float[Array, "*n d"],
+    temperature: float | Float[Array, ""],
+    key: Key[Array, ""],
+  ) -> Int[Array, "*n m"]:
+    """As `NearestCode.resample`, level after level."""
+    rest, ids = cb.flatten(z, self.code_dim), []
+    for level in range(self.depth):
+      codes = self._book(level).code_vectors()
+      level_key = jax.random.fold_in(key, level)
+      ids.append(cb.resample(rest, codes, temperature, level_key))
+      rest = rest - codes[ids[-1]]
+    return jnp.stack(ids, axis=-1).reshape(*z.shape[:-1], self.depth)
+
   def ids_to_vectors(self, ids: Int[Array, "*n m"]) -> Float[Array, "*n d"]:
     """The sum of the codes that `ids` name, one for each level."""
     cb.check_ids(ids, self.num_codes)

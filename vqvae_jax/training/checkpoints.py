@@ -60,7 +60,9 @@ class Checkpoints:
           "step": state.best_step if known else state.step,
         },
         "training": state.replace(best={}),
-        "data": iterator,
+        # One number, the same in every process: Orbax would keep the iterator
+        # itself by process, for as many as there are now.
+        "data": iterator.get_state(),
       },
       force=True,
     )
@@ -81,9 +83,10 @@ class Checkpoints:
           "step": abstract(like.step),
         },
         "training": abstract(like.replace(best={})),
-        "data": iterator,
+        "data": iterator.get_state(),
       }
     )
+    iterator.set_state(jax.tree.map(int, loaded["data"]))
     return loaded["training"].replace(best=loaded["model"]["variables"])
 
   def close(self):

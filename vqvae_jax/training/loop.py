@@ -9,14 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import PyTree
 from rich.console import Console
 
 from vqvae_jax.config import StageConfig
 from vqvae_jax.data import Data, eval_batches, make_train_iterator
 from vqvae_jax.errors import Interrupted, RunError
-from vqvae_jax.sharding import replicated, to_global
+from vqvae_jax.sharding import local_rows, replicated, to_global
 from vqvae_jax.training import state as st
 from vqvae_jax.training.checkpoints import Checkpoints
 from vqvae_jax.training.reporting import Reporter
@@ -31,7 +32,9 @@ Pictures = Callable[[PyTree, PyTree], dict[str, np.ndarray]]
 class Interruption:
   """Notes SIGTERM and SIGINT while it is entered, for the loop to act on.
 
-  The second signal has its ordinary effect, so a hanging run can be ended.
+  The second signal has its ordinary effect, so a hanging run can be ended. Of
+  several processes that compute together all must stop at the same step: there
+  JAX notes SIGTERM, of any of them, and says at which.
   """
 
   signum: int | None = None
@@ -39,10 +42,17 @@ class Interruption:
   def __enter__(self):
     # Only the main thread may set handlers; elsewhere signals stay as they are.
     self._old = {}
-    if threading.current_thread() is threading.main_thread():
+    alone = jax.process_count() == 1
+    if alone and threading.current_thread() is threading.main_thread():
       for signum in (signal.SIGTERM, signal.SIGINT):
         self._old[signum] = signal.signal(signum, self._note)
     return self
+
+  def check(self, step: int):
+    """Asks, in all processes, whether to stop after this step."""
+    several = jax.process_count() > 1
+    if several and multihost_utils.reached_preemption_sync_point(step):
+      self.signum = signal.SIGTERM
 
   def __exit__(self, *exception):
     self._restore()
@@ -65,7 +75,7 @@ def run_stage(
   data: Data,
   *,
   mesh: Mesh,
-  key: Key[Array, ""],
+  key_seed: int,
   seed: int,
   workdir: epath.PathLike,
   pictures: Pictures,
@@ -81,7 +91,7 @@ def run_stage(
     batch_size: images in a global batch.
     data: with the splits "train" and "validation".
     mesh: the devices.
-    key: of initial weights and of every step.
+    key_seed: of the key of initial weights and of every step.
     seed: of the order of the images.
     workdir: the run folder.
     pictures: what to draw of the best variables after an evaluation.
@@ -102,14 +112,14 @@ def run_stage(
     jax.process_index(),
     jax.process_count(),
   )
-  frozen = jax.device_put(task.frozen, replicated(mesh))
-  key = jax.device_put(key, replicated(mesh))
+  # On all devices of all processes, where `device_put` could not bring it.
+  key = jax.jit(jax.random.key, out_shardings=replicated(mesh))(key_seed)
   train_step = partial(
-    jax.jit(st.make_train_step(task, config), donate_argnums=1), frozen
+    jax.jit(st.make_train_step(task, config), donate_argnums=1), task.frozen
   )
   select = jax.jit(st.make_select(config), donate_argnums=0)
   finite = jax.jit(st.all_finite)
-  evaluate = _make_evaluate(task, data, batch_size, mesh, frozen)
+  evaluate = _make_evaluate(task, data, batch_size, mesh)
   with Checkpoints(workdir / name) as checkpoints:
     start = checkpoints.latest_step
     if start is not None and start >= config.steps:
@@ -175,6 +185,7 @@ def run_stage(
           warning = task.warning(sums)
           if warning and (last or stopped):
             console.print(f"warning: {warning}", highlight=False)
+        interruption.check(step)
         over = last or stopped or interruption.signum
         if step % config.checkpoint_every == 0 or over:
           if pending:
@@ -197,7 +208,7 @@ def _first_state(task, config, data, batch_size, mesh, key):
   batches = max(1, min(START_IMAGES, len(split)) // batch_size)
   rows = np.random.default_rng(0).permutation(len(split))
   rows = np.resize(rows, batches * batch_size)
-  batch = to_global(split.gather(rows), mesh)
+  batch = to_global(local_rows(split.gather(rows)), mesh)
   init = jax.jit(
     lambda batch, key: st.init_state(task, config, batch, key),
     out_shardings=replicated(mesh),
@@ -205,7 +216,7 @@ def _first_state(task, config, data, batch_size, mesh, key):
   return init(batch, jax.random.fold_in(key, 2**32 - 1))
 
 
-def _make_evaluate(task, data, batch_size, mesh, frozen):
+def _make_evaluate(task, data, batch_size, mesh):
   """A function from a state to metrics and sums over the validation split."""
   sums = jax.jit(task.evaluate)
   summarize = jax.jit(task.summarize)
@@ -213,8 +224,14 @@ def _make_evaluate(task, data, batch_size, mesh, frozen):
   def evaluate(state):
     variables = st.weights_to_use(state)
     total = None
-    for batch in eval_batches(data["validation"], batch_size):
-      part = sums(variables, frozen, to_global(batch, mesh))
+    batches = eval_batches(
+      data["validation"],
+      batch_size,
+      jax.process_index(),
+      jax.process_count(),
+    )
+    for batch in batches:
+      part = sums(variables, task.frozen, to_global(batch, mesh))
       total = part if total is None else jax.tree.map(jnp.add, total, part)
     return jax.device_get((summarize(total), total))
 

@@ -1,12 +1,13 @@
 """A whole training run: checks, data, then stage by stage."""
 
-import math
+import contextlib
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 from rich.console import Console
@@ -16,13 +17,19 @@ from vqvae_jax.config import MAX_DEFAULT_IDS, Config
 from vqvae_jax.data import Data, DataSpec, load_data
 from vqvae_jax.errors import RunError
 from vqvae_jax.priors import sample
-from vqvae_jax.sharding import check_batch, make_mesh, replicated
+from vqvae_jax.sharding import (
+  check_batch,
+  make_mesh,
+  replicated,
+  start_processes,
+)
 from vqvae_jax.training import checkpoints, pictures, workdir
 from vqvae_jax.training.loop import run_stage
 from vqvae_jax.training.prior import (
-  PriorTask,
   build_prior,
   default_guidance,
+  example,
+  prior_task,
 )
 from vqvae_jax.training.tokenizer import (
   TokenizerTask,
@@ -47,7 +54,12 @@ def train(config: Config, console: Console | None = None):
     Interrupted: on SIGTERM or SIGINT, after saving.
   """
   keep_freed_memory()
-  console = console or Console()
+  if config.multihost:
+    start_processes(
+      config.coordinator, config.num_processes, config.process_index
+    )
+  first = jax.process_index() == 0
+  console = console or Console(quiet=not first)
   folder = epath.Path(config.resolve_workdir())
   mesh = make_mesh()
   # What needs no data is checked before the data is read.
@@ -59,12 +71,16 @@ def train(config: Config, console: Console | None = None):
   spec = data.spec
   tokenizer = build_tokenizer(config, spec)
   folder.mkdir(parents=True, exist_ok=True)
-  with workdir.lock(folder):
+  # Process 0 speaks for all.
+  with workdir.lock(folder) if first else contextlib.nullcontext():
     info = workdir.RunInfo(config, spec)
     workdir.check_same_run(folder, info)
     if config.stage == "prior":
       _need_tokenizer(folder)
-    workdir.write(folder, info)
+    if jax.process_count() > 1:
+      multihost_utils.sync_global_devices("the run folder is checked")
+    if first:
+      workdir.write(folder, info)
     _introduce(console, spec, tokenizer, mesh, folder)
     if config.stage != "prior":
       train_tokenizer(config, data, mesh, folder, console)
@@ -91,7 +107,7 @@ def train_tokenizer(
     config.tokenizer.batch_size or config.batch_size,
     data,
     mesh=mesh,
-    key=jax.random.key(2 * config.seed),
+    key_seed=2 * config.seed,
     seed=config.seed,
     workdir=folder,
     pictures=_tokenizer_pictures(task, data),
@@ -109,7 +125,7 @@ def train_prior(
 ):
   """Stage 2; see `train`. Reads the tokenizer of stage 1 from `folder`."""
   variables, _ = load_tokenizer(folder, config, data.spec, mesh)
-  task = PriorTask(config, data.spec, variables)
+  task = prior_task(config, data.spec, variables)
   run_stage(
     "prior",
     task,
@@ -117,7 +133,7 @@ def train_prior(
     config.prior.batch_size or config.batch_size,
     data,
     mesh=mesh,
-    key=jax.random.key(2 * config.seed + 1),
+    key_seed=2 * config.seed + 1,
     seed=config.seed,
     workdir=folder,
     pictures=_prior_pictures(task, config, data.spec),
@@ -144,10 +160,10 @@ def load_prior(
 ) -> tuple[PyTree, int]:
   """The prior's best variables, on every device, and their step."""
   model = build_prior(config, spec)
-  ids = jnp.zeros((1, math.prod(model.grid)), jnp.int32)
 
   def init():
-    variables = model.init(jax.random.key(0), ids, jnp.zeros(1, jnp.int32))
+    inputs = example(model, jnp.zeros(1, jnp.int32))
+    variables = model.init(jax.random.key(0), *inputs)
     return {"params": variables["params"], "codebook": {}}
 
   return _load(epath.Path(folder) / "prior", init, mesh)

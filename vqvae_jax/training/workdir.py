@@ -25,6 +25,10 @@ from vqvae_jax.training.checkpoints import latest_step
 CHANGEABLE = {
   "workdir",
   "data_dir",
+  "multihost",
+  "coordinator",
+  "num_processes",
+  "process_index",
   "stage",
   "steps",
   "patience",

@@ -1,12 +1,9 @@
-"""Samples of ids from a prior: one compiled loop over the positions."""
+"""How one id is chosen: temperature, top-k, top-p, guidance."""
 
-import functools
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from jaxtyping import Array, Float, Int, Key
 
 from vqvae_jax.errors import ConfigError
@@ -123,64 +120,20 @@ def choose(
   return jnp.min(jnp.where(scores == best, index, num_codes - 1), axis=-1)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def sample(
-  model: nn.Module,
-  params: Any,
-  keys: Key[Array, "b"],
-  labels: Int[Array, "b"],
-  temperature: float | Float[Array, ""] = 1.0,
-  top_k: int | Int[Array, ""] | None = None,
-  top_p: float | Float[Array, ""] | None = None,
-  guidance: float | Float[Array, ""] | None = None,
-) -> Int[Array, "b t"]:
-  """Ids of new images, one row per key and label.
+def with_any_class(
+  labels: Int[Array, "b"], num_classes: int
+) -> Int[Array, "2b"]:
+  """The labels, and as many of the label that stands for any class."""
+  return jnp.concatenate([labels, jnp.full_like(labels, num_classes)])
 
-  A row depends on the parameters, its key and its label, not on its place or
-  the other rows; another batch size may round differently. New values of
-  temperature, top-k, top-p and guidance do not compile anew, turning one of the
-  last three on does; off they cost nothing, and guidance doubles the work.
-  `check_sampling` checks values from users.
 
-  Guidance is classifier-free (Ho and Salimans 2022, arXiv 2207.12598, equation
-  6): logits + guidance * (logits - logits of the label `num_classes`).
+def guide(
+  logits: Float[Array, "2b *t k"], guidance: float | Float[Array, ""]
+) -> Float[Array, "b *t k"]:
+  """Classifier-free guidance, of logits for `with_any_class`'s labels.
 
-  Args:
-    model: an autoregressive prior with `grid`, `init_cache`, `decode_step`.
-    params: its parameters.
-    keys: one key per image, such as `fold_in(key(seed), n)` for image n.
-    labels: class of each image.
-    temperature: see `choose`.
-    top_k: see `restrict`.
-    top_p: see `restrict`.
-    guidance: from 0 on; None is 0.
-
-  Returns:
-    Ids in raster order, int32.
+  Ho and Salimans 2022, arXiv 2207.12598, equation 6: logits + guidance *
+  (logits - logits of any class).
   """
-  (batch,) = labels.shape
-  if guidance is not None:
-    any_class = jnp.full_like(labels, model.num_classes)
-    labels = jnp.concatenate([labels, any_class])
-
-  def step(carry, position):
-    previous, cache = carry
-    if guidance is not None:
-      previous = jnp.tile(previous, 2)
-    logits, cache = model.apply(
-      {"params": params},
-      previous,
-      labels,
-      position,
-      cache,
-      method="decode_step",
-    )
-    if guidance is not None:
-      logits, any_class = jnp.split(logits, 2)
-      logits = logits + guidance * (logits - any_class)
-    ids = choose(keys, position, logits, temperature, top_k, top_p)
-    return (ids, cache), ids
-
-  start = (jnp.zeros(batch, jnp.int32), model.init_cache(len(labels)))
-  _, ids = jax.lax.scan(step, start, jnp.arange(math.prod(model.grid)))
-  return ids.T
+  logits, any_class = jnp.split(logits, 2)
+  return logits + guidance * (logits - any_class)

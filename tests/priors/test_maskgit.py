@@ -1,0 +1,166 @@
+"""The masked prior: what it may see, how much is hidden, how it draws."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vqvae_jax.priors import (
+  MaskGITPrior,
+  draw_hidden,
+  hidden_share,
+  sample,
+)
+from vqvae_jax.priors.sampling import RESTLESSNESS
+
+
+def make(num_codes=12, num_classes=3, grid=(2, 3), **options):
+  options = dict(layers=2, width=16, heads=2) | options
+  model = MaskGITPrior(num_codes, num_classes, grid, **options)
+  ids = jnp.zeros((1, model.length), jnp.int32)
+  params = jax.jit(model.init)(jax.random.key(0), ids, ids[:, 0], ids > 0)
+  return model, params["params"]
+
+
+def image_keys(count, seed=0):
+  fold = jax.vmap(lambda n: jax.random.fold_in(jax.random.key(seed), n))
+  return fold(jnp.arange(count))
+
+
+def test_hidden_ids_are_not_looked_at_and_others_are():
+  model, params = make()
+  ids = jnp.array([[7, 2, 9, 0, 4, 11]])
+  hidden = jnp.array([[True, False, True, False, False, True]])
+  run = jax.jit(
+    lambda ids: model.apply({"params": params}, ids, jnp.array([1]), hidden)
+  )
+  logits = run(ids)
+  for place in range(6):
+    changed = run(ids.at[0, place].set(5))
+    if hidden[0, place]:
+      np.testing.assert_array_equal(changed, logits)
+    else:
+      # From both sides: every logit sees it.
+      assert (jnp.abs(changed - logits).max(axis=-1) > 1e-4).all()
+
+
+def test_hidden_places_are_even_and_as_many_as_asked_for():
+  share = jnp.array([0.0, 0.01, 0.5, 0.51, 1.0])
+  draw = jax.jit(lambda key: draw_hidden(key, share, 10))
+  hidden = np.stack([draw(jax.random.key(seed)) for seed in range(200)])
+  np.testing.assert_array_equal(
+    hidden.sum(axis=2), np.tile([0, 1, 5, 6, 10], (200, 1))
+  )
+  # Each place half of the time: 200 draws, five standard deviations.
+  assert np.abs(hidden[:, 2].mean(axis=0) - 0.5).max() < 0.18
+
+
+def test_hidden_share_is_a_cosine_that_ends_at_zero():
+  progress = jnp.array([0.0, 1 / 3, 0.5, 1.0])
+  np.testing.assert_allclose(
+    hidden_share(progress), [1, 0.75**0.5, 0.5**0.5, 0], rtol=1e-6
+  )
+
+
+def test_known_ids_stay_and_are_looked_at():
+  model, params = make(grid=(3, 3))
+  labels = jnp.array([0, 1, 2, 1])
+  known = jax.random.randint(jax.random.key(2), (4, 9), 0, 12)
+  hidden = jnp.arange(36).reshape(4, 9) % 3 == 0
+  draw = jax.jit(
+    lambda known: sample(
+      model,
+      params,
+      image_keys(4),
+      labels,
+      temperature=0.0,
+      decode_steps=1,
+      known=known,
+      hidden=hidden,
+    )
+  )
+  got = draw(known)
+  logits = model.apply({"params": params}, known, labels, hidden)
+  expected = jnp.where(hidden, logits.argmax(axis=-1), known)
+  np.testing.assert_array_equal(got, expected)
+  # What stands at hidden places does not matter.
+  np.testing.assert_array_equal(draw(jnp.where(hidden, 0, known)), got)
+
+
+def test_one_step_draws_every_id_by_itself():
+  model, params = make()
+  labels = jnp.array([0, 1, 2, 1])
+  nothing = jnp.zeros((4, 6), jnp.int32)
+  logits = model.apply({"params": params}, nothing, labels, nothing == 0)
+  got = sample(
+    model, params, image_keys(4), labels, temperature=0.0, decode_steps=1
+  )
+  np.testing.assert_array_equal(got, logits.argmax(axis=-1))
+
+
+def test_frequencies_of_two_ids_in_two_steps():
+  """The surer of two draws stays, up to noise; the other is drawn again."""
+  model, params = make(num_codes=3, num_classes=2, grid=(1, 2))
+  # Surer, so that the order matters.
+  params["head"] = jax.tree.map(lambda x: 3 * x, params["head"])
+  draws = 20_000
+  labels = jnp.arange(draws) % 2
+  got = np.asarray(
+    sample(model, params, image_keys(draws), labels, decode_steps=2)
+  )
+  pairs = jnp.array(list(itertools.product(range(3), repeat=2)))
+
+  @jax.jit
+  def log_p(label, hidden):
+    hidden = jnp.tile(jnp.array([hidden]), (9, 1))
+    logits = model.apply({"params": params}, pairs, jnp.full(9, label), hidden)
+    return jax.nn.log_softmax(logits)
+
+  for label in range(2):
+    first, second = np.asarray(log_p(label, [True, True]))[0]
+    given_first = np.exp(log_p(label, [False, True]))[::3, 1]
+    given_second = np.exp(log_p(label, [True, False]))[:3, 0]
+    expected = np.zeros((3, 3))
+    for a, b in itertools.product(range(3), repeat=2):
+      # The difference of two Gumbel draws is logistic.
+      noise = RESTLESSNESS / 2
+      stays = 1 / (1 + np.exp((second[b] - first[a]) / noise))
+      both = np.exp(first[a] + second[b])
+      expected[a] += both * stays * given_first[a]
+      expected[:, b] += both * (1 - stays) * given_second[b]
+    codes = got[label::2] @ np.array([3, 1])
+    counts = np.bincount(codes, minlength=9)
+    expected = expected.ravel() * draws / 2
+    assert expected.max() > 2 * expected.min()
+    chi_square = np.sum((counts - expected) ** 2 / expected)
+    # 8 degrees of freedom: one in a million lies above 43.
+    assert chi_square < 43
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.5])
+def test_guidance_adds_what_the_class_changes(guidance):
+  model, params = make()
+  labels = jnp.array([0, 1, 2, 1])
+  nothing = jnp.zeros((4, 6), jnp.int32)
+  with_class, without = (
+    model.apply({"params": params}, nothing, y, nothing == 0)
+    for y in (labels, jnp.full(4, 3))
+  )
+  expected = (1 + guidance) * with_class - guidance * without
+  draw = lambda g: sample(  # noqa: E731
+    model, params, image_keys(4), labels, 0.0, guidance=g, decode_steps=1
+  )
+  np.testing.assert_array_equal(draw(guidance), expected.argmax(axis=-1))
+
+
+def test_rows_depend_on_their_key_and_label_alone():
+  model, params = make(grid=(3, 3))
+  labels = jnp.array([0, 1, 2, 1, 0, 2])
+  keys = image_keys(6)
+  got = sample(model, params, keys, labels)
+  order = np.array([3, 1, 5, 0, 2, 4])
+  moved = sample(model, params, keys[order], labels[order])
+  np.testing.assert_array_equal(moved, got[order])
+  assert len(np.unique(got, axis=0)) == 6

@@ -1,0 +1,155 @@
+"""Two processes with two devices each do what one with four does."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from vqvae_jax.config import Config, SampleConfig
+from vqvae_jax.errors import ConfigError
+from vqvae_jax.sharding import make_mesh
+from vqvae_jax.training import run, workdir
+from vqvae_jax.training.run import load_prior, load_tokenizer
+
+HERE = pathlib.Path(__file__).parent
+
+
+def start(dataset, folder, devices, *cluster):
+  environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+  environment["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), str(HERE)])
+  return subprocess.Popen(
+    [
+      sys.executable,
+      str(HERE / "multihost_process.py"),
+      dataset,
+      str(folder / "run"),
+      str(folder / "out"),
+      str(devices),
+      *map(str, cluster),
+    ],
+    env=environment,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def finish(process):
+  shown, errors = process.communicate(timeout=300)
+  assert process.returncode == 0, shown + errors
+  return shown
+
+
+@pytest.fixture(scope="module")
+def runs(dataset, tmp_path_factory):
+  """Folders of the run of one process and of that of two, and their screens."""
+  root = tmp_path_factory.mktemp("multihost")
+  with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    address = f"127.0.0.1:{free.getsockname()[1]}"
+  two = [start(dataset, root / "two", 2, address, 2, n) for n in range(2)]
+  screens = [finish(process) for process in two]
+  screens.append(finish(start(dataset, root / "one", 4)))
+  return root / "one", root / "two", screens
+
+
+def leaves(folder):
+  info = workdir.read(folder / "run")
+  mesh = make_mesh(jax.devices()[:1])
+  found = [
+    load(folder / "run", info.config, info.spec, mesh)[0]
+    for load in (load_tokenizer, load_prior)
+  ]
+  return jax.tree.leaves(jax.device_get(found))
+
+
+def test_parameters_are_those_of_one_process(runs):
+  one, two, _ = runs
+  for a, b in zip(leaves(one), leaves(two), strict=True):
+    # Six steps in float32, sums in another order.
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_each_process_reads_its_share_and_the_first_one_speaks(runs):
+  first, second, alone = runs[2]
+  assert "rows of a batch: [8]" in first
+  assert "rows of a batch: [8]" in second
+  assert "rows of a batch: [16]" in alone
+  assert "done:" in first and "done:" not in second
+  lines = (runs[1] / "run" / "metrics.jsonl").read_text().splitlines()
+  steps = [json.loads(line)["step"] for line in lines]
+  assert steps == [*range(1, 7), *range(1, 7)]
+
+
+def test_images_do_not_depend_on_the_processes(runs):
+  one, two, _ = runs
+  out = two / "again"
+  # With the weights of two processes, by one process with eight devices.
+  tiny.sample(
+    SampleConfig(
+      workdir=str(two / "run"),
+      out=str(out),
+      num_images=20,
+      shard_size=4,
+      batch_size=2,
+    )
+  )
+  sums = [
+    [s["sha256"] for s in json.loads(path.read_text())["shards"]]
+    for path in (two / "out" / "manifest.json", out / "manifest.json")
+  ]
+  assert len(sums[0]) == 5
+  assert sums[0] == sums[1]
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+def test_checkpoints_restore_on_other_devices(
+  runs, devices, tmp_path, monkeypatch
+):
+  shutil.copytree(runs[1] / "run", tmp_path / "run")
+  dataset = workdir.read(tmp_path / "run").config.dataset
+  monkeypatch.setattr(
+    run, "make_mesh", lambda: make_mesh(jax.devices()[:devices])
+  )
+  config = tiny.config(dataset, tmp_path / "run", stage="prior")
+  stages = {
+    name: dataclasses.replace(getattr(config, name), steps=steps)
+    for name, steps in (("tokenizer", 6), ("prior", 8))
+  }
+  screen = tiny.run(dataclasses.replace(config, **stages))
+  assert "prior: resumed at step 6 of 8" in screen
+
+
+@pytest.mark.parametrize(
+  ("flags", "message"),
+  [
+    ({"coordinator": "a:1"}, "--coordinator is for --multihost"),
+    (
+      {"multihost": True, "num_processes": 2},
+      "come together; only --num-processes was given",
+    ),
+    (
+      {
+        "multihost": True,
+        "coordinator": "a:1",
+        "num_processes": 2,
+        "process_index": 2,
+      },
+      "--process-index 2 is not below --num-processes 2",
+    ),
+  ],
+)
+def test_flags_of_a_process_fit_together(flags, message):
+  for kind in (Config, SampleConfig):
+    required = {"workdir": "run"} if kind is SampleConfig else {}
+    with pytest.raises(ConfigError, match=message):
+      kind(**required, **flags)

@@ -1,0 +1,262 @@
+"""What the images of a job are made of: the ways of `sample.py --mode`.
+
+prior        ids from the prior, decoded
+perturb      a training image, its ids drawn anew among the codes near by
+mix          between two training images of one class
+inpaint      a training image, a part of its ids drawn anew by the prior
+reconstruct  a validation image, and what the tokenizer makes of it
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from vqvae_jax.config import SampleConfig
+from vqvae_jax.data import Split, load_data
+from vqvae_jax.errors import ConfigError, RunError
+from vqvae_jax.generation.labels import labels_of
+from vqvae_jax.generation.model import Model, image_keys
+from vqvae_jax.sharding import split as split_rows
+from vqvae_jax.training.pictures import to_uint8
+from vqvae_jax.training.tokenizer import to_float
+
+# Images of one block, uint8, from the block's numbers and their labels. They
+# may still be on their way from the device.
+MakeBlock = Callable[[Int[np.ndarray, " b"], Int[np.ndarray, " b"]], jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """What a job makes.
+
+  Attributes:
+    labels: of all images.
+    shape: of an image.
+    make_block: see `MakeBlock`; always called with as many rows.
+    settings: what the images depend on beside the run's data.
+  """
+
+  labels: Int[np.ndarray, " n"]
+  shape: tuple[int, int, int]
+  make_block: MakeBlock
+  settings: dict[str, Any]
+
+
+def make_plan(config: SampleConfig, model: Model) -> Plan:
+  """The plan of a job.
+
+  Raises:
+    UserError: if a setting does not fit the run, or the images that a mode
+      starts from are not to be had.
+  """
+  if config.mode == "reconstruct":
+    return _reconstruct(config, model)
+  labels = labels_of(config.labels, np.arange(config.num_images), model.spec)
+  make = {
+    "prior": _prior,
+    "perturb": _perturb,
+    "mix": _mix,
+    "inpaint": _inpaint,
+  }[config.mode]
+  make_block, settings = make(config, model)
+  return Plan(
+    labels,
+    model.spec.image_shape,
+    make_block,
+    {"seed": config.seed, "labels_as": config.labels, **settings},
+  )
+
+
+def _prior(config, model):
+  rule, settings = _rule(config, model)
+  draw = model.sampler(**rule)
+
+  def make_block(numbers, labels):
+    return draw(config.seed, int(numbers[0]), labels)
+
+  return make_block, settings
+
+
+def _perturb(config, model):
+  def vary(variables, numbers, seed, images):
+    tokenizer, _ = variables
+    latents = model.tokenizer.apply(tokenizer, images, method="latents")
+
+    def resample(row):
+      latents, key = row
+      return model.tokenizer.apply(
+        tokenizer, latents, config.temperature, key, method="resample"
+      )
+
+    # A few at a time: each holds its distances to all codes.
+    keys = image_keys(seed, numbers)
+    return jax.lax.map(resample, (latents, keys), batch_size=16)
+
+  settings = {"weights": _weights(model), "temperature": config.temperature}
+  return _varied(config, model, vary, sources=1), settings
+
+
+def _mix(config, model):
+  def vary(variables, numbers, seed, images, others):
+    tokenizer, _ = variables
+    latents = partial(model.tokenizer.apply, tokenizer, method="latents")
+    # Never nearer than a quarter to either: that would be a copy.
+    share = jax.vmap(lambda key: jax.random.uniform(key, (), float, 0.25, 0.75))
+    share = share(image_keys(seed, numbers))[:, None, None, None]
+    mixed = share * latents(images) + (1 - share) * latents(others)
+    return model.tokenizer.apply(tokenizer, mixed, method="quantize")
+
+  return _varied(config, model, vary, sources=2), {"weights": _weights(model)}
+
+
+def _inpaint(config, model):
+  rule, settings = _rule(config, model)
+  draw = model.id_sampler(**rule)
+  rows, columns = model.prior.grid[:2]
+  side = math.sqrt(config.share)
+  height, width = math.ceil(side * rows), math.ceil(side * columns)
+
+  def vary(variables, numbers, seed, images, labels):
+    tokenizer, prior = variables
+    ids = model.tokenizer.apply(tokenizer, images, method="encode")
+    keys = image_keys(seed, numbers)
+
+    def rectangle(key):
+      top_key, left_key = jax.random.split(jax.random.fold_in(key, 2**31))
+      top = jax.random.randint(top_key, (), 0, rows - height + 1)
+      left = jax.random.randint(left_key, (), 0, columns - width + 1)
+      down = jnp.arange(rows)[:, None] - top
+      across = jnp.arange(columns)[None] - left
+      inside = (down >= 0) & (down < height) & (across >= 0) & (across < width)
+      return inside.reshape(rows, columns, *(1,) * (ids.ndim - 3))
+
+    hidden = jnp.broadcast_to(jax.vmap(rectangle)(keys), ids.shape)
+    drawn = draw(
+      prior,
+      keys,
+      labels,
+      known=ids.reshape(len(ids), -1),
+      hidden=hidden.reshape(len(ids), -1),
+    )
+    return drawn.reshape(ids.shape)
+
+  settings = settings | {"share": config.share}
+  return _varied(config, model, vary, sources=1, prior=True), settings
+
+
+def _reconstruct(config, model):
+  split = _images(model, "validation")
+  height, width, channels = model.spec.image_shape
+
+  def make_block(numbers, labels):
+    """Originals, each with its reconstruction to its right."""
+    del labels
+    originals = split.gather(np.minimum(numbers, len(split) - 1))["image"]
+    others = to_uint8(model.decode(model.encode(originals)))
+    return np.concatenate([originals, others], axis=2)
+
+  return Plan(
+    split.labels[: config.num_images],
+    (height, 2 * width, channels),
+    make_block,
+    {"weights": _weights(model)},
+  )
+
+
+def _rule(config, model):
+  """How the prior draws, and what goes on record of it."""
+  rule = {
+    "temperature": config.temperature,
+    "top_k": config.top_k,
+    "top_p": config.top_p,
+    "guidance": model.resolve_guidance(config.guidance),
+    "decode_steps": config.decode_steps,
+  }
+  return rule, {"weights": _weights(model, prior=True), **rule}
+
+
+def _varied(config, model, vary, *, sources, prior=False):
+  """Blocks of training images of the labels asked for, varied.
+
+  Args:
+    config: of the job.
+    model: the run's.
+    vary: (variables, numbers, seed, images, ...) to ids; with `prior`, it is
+      also given the labels.
+    sources: training images that an image is made of.
+    prior: whether `vary` needs the prior's weights.
+  """
+  split = _images(model, "train")
+  of_class = [
+    np.flatnonzero(split.labels == label)
+    for label in range(model.spec.num_classes)
+  ]
+  rows = split_rows(model.mesh)
+
+  def make(variables, numbers, seed, images, *others):
+    images = to_float(images)
+    others = [to_float(x) if x.ndim == 4 else x for x in others]
+    ids = vary(variables, numbers, seed, images, *others)
+    made = model.tokenizer.apply(variables[0], ids, method="decode")
+    return jnp.round(made * 255).astype(jnp.uint8)
+
+  compiled = jax.jit(make, out_shardings=rows)
+  variables = (
+    model.tokenizer_variables,
+    model.prior_variables if prior else None,
+  )
+
+  def make_block(numbers, labels):
+    chosen = np.stack(
+      [
+        _choose(config.seed, number, of_class[label], sources)
+        for number, label in zip(numbers, labels, strict=True)
+      ],
+      axis=1,
+    )
+    arrays = [split.gather(row)["image"] for row in chosen]
+    arrays += [np.asarray(labels, np.int32)] * prior
+    arrays = [jax.device_put(x, rows) for x in arrays]
+    numbers = jax.device_put(np.asarray(numbers, np.int32), rows)
+    return compiled(variables, numbers, config.seed, *arrays)
+
+  empty = [
+    name
+    for name, found in zip(model.spec.class_names, of_class, strict=False)
+    if len(found) < sources
+  ]
+  if empty:
+    raise ConfigError(
+      f"--mode {config.mode} needs {sources} training images of a class; "
+      f"{empty[0]} has fewer"
+    )
+  return make_block
+
+
+def _choose(seed, number, candidates, sources):
+  """Different training images, by the number of the new one."""
+  rng = np.random.default_rng((seed, number))
+  return rng.choice(candidates, sources, replace=False)
+
+
+def _images(model: Model, name: str) -> Split:
+  """A split of the run's images, read again from where they were."""
+  data = load_data(model.config)
+  if data.spec.digest != model.spec.digest:
+    raise RunError(
+      f"the run was trained on other images than {model.config.dataset} holds "
+      "now"
+    )
+  return data[name]
+
+
+def _weights(model, *, prior=False):
+  digests = {"tokenizer": model.tokenizer_digest}
+  return digests | ({"prior": model.prior_digest} if prior else {})

@@ -1,0 +1,207 @@
+"""The shards of a job, and the records of those that are whole.
+
+    out/job.json              what the job is, before its first image
+    out/records/00003.json    shard 3 is whole: its count, checksum, labels
+    out/manifest.json         the job and all its shards, once all are whole
+
+Files are written under another name and renamed, so each is whole or absent,
+and a shard counts from its record on, which is written last.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import filelock
+import numpy as np
+from etils import epath
+from jaxtyping import Int, UInt8
+
+from vqvae_jax.errors import RunError
+
+JOB = "job.json"
+MANIFEST = "manifest.json"
+RECORDS = "records"
+PARTIAL = ".partial"
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+  """The images `first` to `first + count - 1`, by their numbers."""
+
+  number: int
+  first: int
+  count: int
+
+
+def plan(num_images: int, shard_size: int) -> list[Shard]:
+  """All shards of a job; the last one may be smaller."""
+  return [
+    Shard(number, first, min(shard_size, num_images - first))
+    for number, first in enumerate(range(0, num_images, shard_size))
+  ]
+
+
+class Checksum:
+  """SHA-256 of labels and pixels, whatever file format they go to."""
+
+  def __init__(self, labels: Int[np.ndarray, " n"]):
+    self._sum = hashlib.sha256(np.asarray(labels, "<i4").tobytes())
+
+  def update(self, images: UInt8[np.ndarray, "*n h w c"]):
+    """Adds images, in their order."""
+    self._sum.update(np.ascontiguousarray(images).tobytes())
+
+  def hexdigest(self) -> str:
+    return self._sum.hexdigest()
+
+
+class Job:
+  """The folder of a job: what it is, and which of its shards are whole."""
+
+  def __init__(self, out: epath.PathLike):
+    self.out = epath.Path(out)
+
+  def open(self, settings: dict[str, Any], *, resume: bool, worker: bool):
+    """Takes the folder for a job, or goes on with it.
+
+    Args:
+      settings: all that the images depend on, and how they are kept.
+      resume: accept a folder of the same job.
+      worker: accept one that other workers of the same job have begun.
+
+    Raises:
+      RunError: if the folder holds something else.
+    """
+    if (self.out / JOB).exists():
+      _check_same(self.out, self.settings(), settings)
+      if not resume and not worker:
+        raise RunError(
+          f"{self.out} is not empty: it holds this job already; finish it "
+          "with --resume, or name another --out"
+        )
+    elif self.out.exists() and any(self.out.iterdir()):
+      raise RunError(
+        f"{self.out} is not empty, and no job that could be resumed; name "
+        "another --out"
+      )
+    (self.out / RECORDS).mkdir(parents=True, exist_ok=True)
+    replace(self.out / JOB, _pretty(settings))
+
+  def settings(self) -> dict[str, Any]:
+    """What the job is.
+
+    Raises:
+      RunError: if the folder holds no job, or its file is broken.
+    """
+    return _read(self.out / JOB, ("mode", "format", "num_images"))
+
+  def has(self, shard: Shard) -> bool:
+    """Whether a shard is on record as whole."""
+    return self._record(shard).exists()
+
+  def read(self, shard: Shard) -> dict[str, Any]:
+    """The record of a shard."""
+    return _read(self._record(shard), ("count", "sha256", "labels"))
+
+  def write(self, shard: Shard, labels: Int[np.ndarray, " n"], checksum: str):
+    """Puts a shard on record as whole."""
+    counts = np.unique(np.asarray(labels), return_counts=True)
+    record = {
+      **dataclasses.asdict(shard),
+      "sha256": checksum,
+      "label_counts": dict(
+        zip(map(str, counts[0].tolist()), counts[1].tolist(), strict=True)
+      ),
+      "labels": np.asarray(labels).tolist(),
+    }
+    replace(self._record(shard), json.dumps(record).encode())
+
+  def complete(self, shards: Sequence[Shard], classes: list[dict[str, Any]]):
+    """Merges the records into the manifest."""
+    records = [self.read(shard) for shard in shards]
+    manifest = {
+      **self.settings(),
+      "classes": [
+        entry
+        | {
+          "count": sum(
+            record["label_counts"].get(str(entry["label"]), 0)
+            for record in records
+          )
+        }
+        for entry in classes
+      ],
+      "shards": [
+        {key: record[key] for key in ("number", "first", "count", "sha256")}
+        for record in records
+      ],
+    }
+    replace(self.out / MANIFEST, _pretty(manifest))
+
+  @contextlib.contextmanager
+  def lock(self, shard: Shard) -> Iterator[bool]:
+    """Holds a shard for this process, if no other does.
+
+    Remote folders (`gs://...`) have no locks: there, workers must not overlap.
+    """
+    if "://" in str(self.out):
+      yield True
+      return
+    path = self.out / RECORDS / f".{shard.number:05d}.lock"
+    held = filelock.FileLock(str(path))
+    try:
+      held.acquire(timeout=0)
+    except filelock.Timeout:
+      yield False
+      return
+    try:
+      yield True
+    finally:
+      path.unlink(missing_ok=True)
+      held.release()
+
+  def _record(self, shard):
+    return self.out / RECORDS / f"{shard.number:05d}.json"
+
+
+def replace(path: epath.Path, content: bytes):
+  """Writes a file under another name, then renames it."""
+  partial = path.with_name(path.name + PARTIAL)
+  partial.write_bytes(content)
+  partial.replace(path)
+
+
+def _check_same(out, old, new):
+  # The mode comes first: what follows may belong to one mode only.
+  name = next((k for k in new if old.get(k) != new[k]), None)
+  if name == "weights":
+    raise RunError(
+      f"{out} was begun with another checkpoint; its images would not be of "
+      "one kind. Name another --out"
+    )
+  if name:
+    raise RunError(
+      f"{out} belongs to another job: {name} was {old.get(name)}, now "
+      f"{new[name]}"
+    )
+
+
+def _read(path, keys):
+  try:
+    values = json.loads(path.read_text())
+    missing = [key for key in keys if key not in values]
+  except FileNotFoundError:
+    raise RunError(f"{path} is not there") from None
+  except (TypeError, ValueError):
+    raise RunError(f"{path} cannot be read: it is broken") from None
+  if missing:
+    raise RunError(f"{path} cannot be read: {missing[0]} is not in it")
+  return values
+
+
+def _pretty(values):
+  return (json.dumps(values, indent=2) + "\n").encode()

@@ -1,0 +1,122 @@
+"""A bidirectional transformer over masked ids, drawn in parallel.
+
+Chang et al.: "MaskGIT: Masked Generative Image Transformer", arXiv 2202.04200,
+section 3.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from vqvae_jax.nn.transformer import Block, at_least_float32
+from vqvae_jax.priors.base import Prior
+
+
+class MaskGITPrior(Prior):
+  """Predicts hidden ids from the class and all ids that are not hidden.
+
+  It has no exact likelihood. Where each place has several ids, each of them is
+  a position of its own, with an embedding table of its own.
+
+  Example: `MaskGITPrior(512, 10, (7, 7))` maps ids [b, 49], labels [b] and
+  hidden [b, 49] to logits [b, 49, 512].
+
+  Attributes:
+    num_codes: see `Prior`, as for the next two.
+    num_classes: see there.
+    grid: see there.
+    layers: transformer blocks.
+    width: channels of the residual stream.
+    heads: attention heads; divides the width.
+    dropout: rate on embeddings, attention and MLP outputs.
+    dtype: of the computation; parameters are float32, and normalisation,
+      softmax and logits are computed in float32 or wider.
+  """
+
+  layers: int = 4
+  width: int = 128
+  heads: int = 4
+  dropout: float = 0.0
+  dtype: DTypeLike = jnp.float32
+
+  exact = False
+
+  def setup(self):
+    def embed(size):
+      return nn.Embed(size, self.width, dtype=self.dtype)
+
+    self.code_embedding = embed(self.slots * self.num_codes)
+    self.hidden_embedding = embed(1)
+    self.class_embedding = embed(self.num_classes + 1)
+    self.position_embedding = embed(self.length)
+    # As in the transformer prior.
+    out_init = nn.initializers.variance_scaling(
+      1 / (2 * self.layers), "fan_in", "truncated_normal"
+    )
+    self.blocks = [
+      Block(self.heads, False, self.dropout, out_init, self.dtype)
+      for _ in range(self.layers)
+    ]
+    self.embedding_dropout = nn.Dropout(self.dropout)
+    wide = at_least_float32(self.dtype)
+    self.norm = nn.LayerNorm(dtype=wide)
+    self.head = nn.Dense(self.num_codes, dtype=wide)
+
+  def __call__(
+    self,
+    ids: Int[Array, "b t"],
+    labels: Int[Array, "b"],
+    hidden: Bool[Array, "b t"],
+    train: bool = False,
+  ) -> Float[Array, "b t k"]:
+    """Logits of every id, given the class and the ids that are not hidden.
+
+    Args:
+      ids: in raster order, t is the product of the grid; anything in range
+        where they are hidden.
+      labels: class of each image.
+      hidden: which ids not to look at.
+      train: whether to drop; needs the rng "dropout".
+
+    Returns:
+      Logits over the codes, float32 or wider.
+    """
+    positions = jnp.arange(ids.shape[1])
+    codes = self.code_embedding(self.table_rows(ids, positions))
+    unknown = self.hidden_embedding(jnp.zeros((1, 1), jnp.int32))
+    x = jnp.where(hidden[..., None], unknown, codes)
+    x = x + self.class_embedding(labels)[:, None]
+    x = x + self.position_embedding(positions)[None]
+    x = self.embedding_dropout(x, deterministic=not train)
+    for block in self.blocks:
+      x, _ = block(x, train)
+    return self.head(self.norm(x))
+
+
+def draw_hidden(
+  key: Key[Array, ""], share: Float[Array, "b"], length: int
+) -> Bool[Array, "b t"]:
+  """Hides ids at random places, rounded up to whole ids of each image.
+
+  Args:
+    key: draws the places.
+    share: of the ids to hide, in [0, 1], for each image.
+    length: ids of an image.
+  """
+  order = jax.random.uniform(key, (share.shape[0], length))
+  ranks = jnp.argsort(jnp.argsort(order, axis=1), axis=1)
+  return ranks < jnp.ceil(share * length)[:, None]
+
+
+def hidden_share(progress: Float[Array, "*b"]) -> Float[Array, "*b"]:
+  """Share of the ids that is hidden: a cosine from 1 to 0 (section 3.2).
+
+  Args:
+    progress: from 0 (all is hidden) to 1 (nothing is).
+  """
+  # Exactly 0 at 1, where the cosine is only nearly so.
+  return jnp.where(progress < 1, jnp.cos(math.pi / 2 * progress), 0)

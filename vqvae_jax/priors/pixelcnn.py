@@ -1,0 +1,275 @@
+"""A class-conditional gated PixelCNN over the raster of ids.
+
+Van den Oord et al.: "Conditional Image Generation with PixelCNN Decoders",
+arXiv 1606.05328, sections 2.1 to 2.3.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
+
+from vqvae_jax.nn.transformer import at_least_float32
+from vqvae_jax.priors.base import Prior
+
+
+class RowCache(NamedTuple):
+  """What one layer keeps while ids are drawn.
+
+  Attributes:
+    above: the last inputs of the vertical stack, one row of ids each.
+    link: what the vertical stack gives to the horizontal one in this row.
+    left: the last inputs of the horizontal stack in this row.
+  """
+
+  above: Float[Array, "b rows w c"]
+  link: Float[Array, "b w p"]
+  left: Float[Array, "b columns c"]
+
+
+class PixelCNNCache(NamedTuple):
+  """The code embeddings of the row being drawn, and every layer's cache."""
+
+  row: Float[Array, "b w c"]
+  layers: tuple[RowCache, ...]
+
+
+class GatedLayer(nn.Module):
+  """One layer of both stacks (figure 2 of the paper).
+
+  The inputs come shifted, the vertical stack's by a row and the horizontal
+  one's by an id, so that a layer may use its own place: the vertical stack
+  sees rows up to its own and the columns around, the horizontal one its own
+  row up to its place, and the vertical stack there. Together there is no blind
+  spot.
+
+  Attributes:
+    width: channels of both stacks.
+    kernel: ids that the convolutions of the vertical stack reach across, odd.
+    dropout: rate on the output of the horizontal stack.
+    dtype: of the computation; parameters are float32.
+  """
+
+  width: int
+  kernel: int
+  dropout: float = 0.0
+  dtype: DTypeLike = jnp.float32
+
+  def setup(self):
+    def dense(features, **options):
+      return nn.Dense(features, dtype=self.dtype, **options)
+
+    def convolution(*kernel):
+      return nn.Conv(2 * self.width, kernel, padding="VALID", dtype=self.dtype)
+
+    self.vertical = convolution(self.rows, self.kernel)
+    self.horizontal = convolution(1, self.rows)
+    self.to_horizontal = dense(2 * self.width)
+    self.vertical_class = dense(2 * self.width, use_bias=False)
+    self.horizontal_class = dense(2 * self.width, use_bias=False)
+    self.out = dense(self.width)
+    self.drop = nn.Dropout(self.dropout)
+
+  @property
+  def rows(self) -> int:
+    """Rows of the vertical convolution, its own and those above."""
+    return (self.kernel + 1) // 2
+
+  def __call__(
+    self,
+    v: Float[Array, "b h w c"],
+    x: Float[Array, "b h w c"],
+    label: Float[Array, "b c"],
+    train: bool = False,
+  ) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w c"]]:
+    """Both stacks over whole grids.
+
+    Args:
+      v: input of the vertical stack.
+      x: input of the horizontal stack.
+      label: embedding of the class.
+      train: whether to drop; needs the rng "dropout".
+
+    Returns:
+      The outputs of both.
+    """
+    label = label[:, None, None]
+    above = jnp.pad(v, ((0, 0), (self.rows - 1, 0), (0, 0), (0, 0)))
+    v, link = self.down(above, label)
+    left = jnp.pad(x, ((0, 0), (0, 0), (self.rows - 1, 0), (0, 0)))
+    return v, x + self.along(left, link, label, train)
+
+  def down(self, above, label):
+    """The vertical stack from rows with those above, and its link."""
+    side = self.kernel // 2
+    padded = jnp.pad(above, ((0, 0), (0, 0), (side, side), (0, 0)))
+    features = self.vertical(padded)
+    gated = gate(features + self.vertical_class(label))
+    return gated, self.to_horizontal(features)
+
+  def along(self, left, link, label, train):
+    """What the horizontal stack adds, from ids with those to their left."""
+    features = self.horizontal(left) + link + self.horizontal_class(label)
+    return self.drop(self.out(gate(features)), deterministic=not train)
+
+
+def gate(x: Float[Array, "*b c"]) -> Float[Array, "*b d"]:
+  """tanh of one half of the channels times the sigmoid of the other."""
+  a, b = jnp.split(x, 2, axis=-1)
+  return jnp.tanh(a) * nn.sigmoid(b)
+
+
+class PixelCNNPrior(Prior):
+  """Predicts each id from the class and the ids before it in raster order.
+
+  Layers see further the more there are: a logit of `PixelCNNPrior(..., grid,
+  layers=l, kernel=k)` sees l (k - 1) / 2 + 1 rows above its own, and as many
+  ids to its left. One label more than there are classes stands for any class,
+  for classifier-free guidance. Where each place has several ids, they follow
+  each other within the row, and each has an embedding table of its own.
+
+  Example: `PixelCNNPrior(512, 10, (7, 7))` maps ids [b, 49] and labels [b] to
+  logits [b, 49, 512].
+
+  Attributes:
+    num_codes: see `Prior`, as for the next two.
+    num_classes: see there.
+    grid: see there.
+    layers: gated layers.
+    width: channels of both stacks.
+    kernel: see `GatedLayer`.
+    dropout: rate in each layer.
+    dtype: of the computation; parameters are float32, and logits are computed
+      in float32 or wider.
+  """
+
+  layers: int = 4
+  width: int = 128
+  kernel: int = 5
+  dropout: float = 0.0
+  dtype: DTypeLike = jnp.float32
+
+  def setup(self):
+    def embed(size):
+      return nn.Embed(size, self.width, dtype=self.dtype)
+
+    self.code_embedding = embed(self.slots * self.num_codes)
+    self.class_embedding = embed(self.num_classes + 1)
+    self.column_embedding = embed(self._columns)
+    self.gated = [
+      GatedLayer(self.width, self.kernel, self.dropout, self.dtype)
+      for _ in range(self.layers)
+    ]
+    wide = at_least_float32(self.dtype)
+    self.norm = nn.LayerNorm(dtype=wide)
+    self.head = nn.Dense(self.num_codes, dtype=wide)
+
+  def __call__(
+    self,
+    ids: Int[Array, "b t"],
+    labels: Int[Array, "b"],
+    train: bool = False,
+  ) -> Float[Array, "b t k"]:
+    """Logits of every id, each given the class and the true ids before it.
+
+    Args:
+      ids: in raster order, t is the product of the grid.
+      labels: class of each image.
+      train: whether to drop; needs the rng "dropout".
+
+    Returns:
+      Logits over the codes, float32 or wider.
+    """
+    codes = self._embed_codes(ids, jnp.arange(ids.shape[1]))
+    codes = codes.reshape(-1, self.grid[0], self._columns, self.width)
+    v = jnp.pad(codes[:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0)))
+    x = jnp.pad(codes[:, :, :-1], ((0, 0), (0, 0), (1, 0), (0, 0)))
+    x = x + self.column_embedding(jnp.arange(self._columns))[None, None]
+    label = self.class_embedding(labels)
+    for layer in self.gated:
+      v, x = layer(v, x, label, train)
+    return self._readout(x.reshape(*ids.shape, self.width))
+
+  def init_cache(self, batch: int) -> PixelCNNCache:
+    """The cache before the first id, for `batch` images."""
+    rows, columns = (self.kernel + 1) // 2, self._columns
+
+    def zeros(*shape):
+      return jnp.zeros((batch, *shape), self.dtype)
+
+    layer = RowCache(
+      above=zeros(rows, columns, self.width),
+      link=zeros(columns, 2 * self.width),
+      left=zeros(rows, self.width),
+    )
+    return PixelCNNCache(zeros(columns, self.width), (layer,) * self.layers)
+
+  def decode_step(
+    self,
+    previous: Int[Array, "b"],
+    labels: Int[Array, "b"],
+    position: Int[Array, ""],
+    cache: PixelCNNCache,
+  ) -> tuple[Float[Array, "b k"], PixelCNNCache]:
+    """Logits of the ids at one position, with the work before it cached.
+
+    The vertical stack moves once a row, for all of its places.
+
+    Args:
+      previous: ids at `position` - 1; anything in range at position 0.
+      labels: class of each image.
+      position: which ids to predict, from 0 on, the same for all images.
+      cache: as `init_cache` or the step before gave it.
+
+    Returns:
+      The row `position` of what `__call__` gives, and the cache for the next.
+    """
+    column = position % self._columns
+    label = self.class_embedding(labels)[:, None, None]
+    code = self._embed_codes(previous, position - 1)
+    code = jnp.where(position == 0, 0, code)
+    # At the first column the code before belongs to the end of the row above.
+    row = jax.lax.dynamic_update_slice_in_dim(
+      cache.row, code[:, None], (column - 1) % self._columns, axis=1
+    )
+    layers = nn.cond(
+      column == 0, PixelCNNPrior._next_row, _same_row, self, row, label, cache
+    )
+    x = jnp.where(column == 0, 0, code)
+    x = (x + self.column_embedding(column[None]))[:, None]
+    moved = []
+    for layer, held in zip(self.gated, layers, strict=True):
+      left = jnp.concatenate([held.left[:, 1:], x], axis=1)
+      link = jax.lax.dynamic_slice_in_dim(held.link, column, 1, axis=1)
+      added = layer.along(left[:, None], link[:, None], label, False)
+      x = x + added[:, 0]
+      moved.append(held._replace(left=left))
+    return self._readout(x[:, 0]), PixelCNNCache(row, tuple(moved))
+
+  def _next_row(self, row, label, cache):
+    """Every layer's cache at the start of a row, after the row `row`."""
+    v, layers = row[:, None], []
+    for layer, held in zip(self.gated, cache.layers, strict=True):
+      above = jnp.concatenate([held.above[:, 1:], v], axis=1)
+      v, link = layer.down(above, label)
+      left = jnp.zeros_like(held.left)
+      layers.append(RowCache(above, link[:, 0], left))
+    return tuple(layers)
+
+  def _readout(self, x):
+    return self.head(nn.relu(self.norm(x)))
+
+  def _embed_codes(self, ids, positions):
+    return self.code_embedding(self.table_rows(ids, positions))
+
+  @property
+  def _columns(self):
+    return self.grid[1] * self.slots
+
+
+def _same_row(prior, row, label, cache):
+  del prior, row, label
+  return cache.layers
