@@ -1,34 +1,51 @@
 """One of several processes of `test_multihost.py`: trains, then samples.
 
-python multihost_process.py DATASET WORKDIR OUT DEVICES [ADDRESS COUNT INDEX]
+python multihost_process.py DATASET FOLDER ADDRESS COUNT INDEX
 """
 
+import dataclasses
+import pathlib
 import sys
 
 import jax
+import tiny
+
+from vqvae_jax.config import Config, SampleConfig
+from vqvae_jax.data.split import Split
+from vqvae_jax.training import train
 
 
-def main(dataset, workdir, out, devices, *cluster):
-  jax.config.update("jax_platforms", "cpu")
-  jax.config.update("jax_num_cpu_devices", int(devices))
-  import dataclasses
-  import pathlib
+def config(dataset: str, folder: pathlib.Path, **changes) -> Config:
+  """By plain gradient descent: Adam would blow up what sums round off."""
+  base = tiny.config(dataset, folder / "run", **changes)
+  stages = {
+    name: dataclasses.replace(
+      getattr(base, name), steps=6, optimizer="sgd", learning_rate=0.1
+    )
+    for name in ("tokenizer", "prior")
+  }
+  return dataclasses.replace(base, **stages)
 
-  import tiny
 
-  from vqvae_jax.config import SampleConfig
-  from vqvae_jax.data.split import Split
-  from vqvae_jax.generation import generate
-  from vqvae_jax.training import train
+def sampling(folder: pathlib.Path, out: str, **changes) -> SampleConfig:
+  return SampleConfig(
+    workdir=str(folder / "run"),
+    out=str(folder / out),
+    num_images=20,
+    shard_size=4,
+    batch_size=2,
+    **changes,
+  )
 
-  processes = {}
-  if cluster:
-    processes = {
-      "multihost": True,
-      "coordinator": cluster[0],
-      "num_processes": int(cluster[1]),
-      "process_index": int(cluster[2]),
-    }
+
+def main(dataset, folder, address, count, index):
+  jax.config.update("jax_num_cpu_devices", 2)
+  processes = {
+    "multihost": True,
+    "coordinator": address,
+    "num_processes": int(count),
+    "process_index": int(index),
+  }
   asked, gather = [], Split.gather
 
   def counting(self, indices):
@@ -36,30 +53,15 @@ def main(dataset, workdir, out, devices, *cluster):
     return gather(self, indices)
 
   Split.gather = counting
-  config = tiny.config(dataset, pathlib.Path(workdir), **processes)
-  stages = {
-    name: dataclasses.replace(getattr(config, name), steps=6)
-    for name in ("tokenizer", "prior")
-  }
-  train(dataclasses.replace(config, **stages))
+  folder = pathlib.Path(folder)
+  train(config(dataset, folder, **processes))
   # Of batches of 16; first codes and pictures aside.
-  rows = {n for n in asked if n <= 16}
-  print(f"rows of a batch: {sorted(rows)}")
-  if cluster:
-    # Processes meet once, so sampling goes on in the same cluster.
-    from vqvae_jax.generation import job
+  print(f"rows of a batch: {sorted({n for n in asked if n <= 16})}")
+  # Processes find each other once, so sampling goes on in the same cluster.
+  from vqvae_jax.generation import job
 
-    job.start_processes = lambda *_: None
-  generate(
-    SampleConfig(
-      workdir=workdir,
-      out=out,
-      num_images=20,
-      shard_size=4,
-      batch_size=2,
-      **processes,
-    )
-  )
+  job.start_processes = lambda *_: None
+  print(tiny.sample(sampling(folder, "out", **processes)))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,17 @@ def test_as_data_keeps_proportions_in_every_prefix(count):
   np.testing.assert_allclose(shares, [0.7, 0.2, 0.1], atol=2 / count + 1e-3)
 
 
-@pytest.mark.parametrize("choice", ["balanced", "as-data", "dog,0"])
+def test_minorities_are_filled_up_to_an_even_set():
+  labels = labels_of("fill-minority", np.arange(170), spec())
+  # First class 2 from 10 to 20, then 2 and 1 in turn up to 70, then all.
+  assert labels[:14].tolist() == [2] * 10 + [1, 2, 1, 2]
+  counts = np.bincount(labels, minlength=3) + [70, 20, 10]
+  assert counts.tolist() == [90, 90, 90]
+
+
+@pytest.mark.parametrize(
+  "choice", ["balanced", "as-data", "dog,0", "fill-minority"]
+)
 def test_label_of_an_image_does_not_depend_on_the_others(choice):
   whole = labels_of(choice, np.arange(1000), spec())
   part = labels_of(choice, np.arange(400, 420), spec())

@@ -24,7 +24,7 @@ from vqvae_jax.generation.shards import (
   Job,
   Shard,
   plan,
-  replace,
+  replace_shared,
 )
 from vqvae_jax.sharding import local_mesh, start_processes
 from vqvae_jax.training.pictures import grid, png
@@ -249,7 +249,7 @@ def _complete(job, kept, shards, settings, console):
         break
     if len(shown) == wanted:
       break
-  replace(job.out / "grid.png", png(grid(np.stack(shown), columns)))
+  replace_shared(job.out / "grid.png", png(grid(np.stack(shown), columns)))
   kept.complete([shard.count for shard in shards])
   job.complete(shards, classes)
   console.print(

@@ -12,6 +12,8 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -83,13 +85,19 @@ class Job:
           f"{self.out} is not empty: it holds this job already; finish it "
           "with --resume, or name another --out"
         )
-    elif self.out.exists() and any(self.out.iterdir()):
+    elif self.out.exists() and any(
+      # Another worker may be writing its first file.
+      not path.name.startswith(JOB)
+      for path in self.out.iterdir()
+    ):
       raise RunError(
         f"{self.out} is not empty, and no job that could be resumed; name "
         "another --out"
       )
-    (self.out / RECORDS).mkdir(parents=True, exist_ok=True)
-    replace(self.out / JOB, _pretty(settings))
+    self.out.mkdir(parents=True, exist_ok=True)
+    # Before anything else, so that an interrupted job is known as one.
+    replace_shared(self.out / JOB, _pretty(settings))
+    (self.out / RECORDS).mkdir(exist_ok=True)
 
   def settings(self) -> dict[str, Any]:
     """What the job is.
@@ -140,7 +148,7 @@ class Job:
         for record in records
       ],
     }
-    replace(self.out / MANIFEST, _pretty(manifest))
+    replace_shared(self.out / MANIFEST, _pretty(manifest))
 
   @contextlib.contextmanager
   def lock(self, shard: Shard) -> Iterator[bool]:
@@ -170,7 +178,16 @@ class Job:
 
 def replace(path: epath.Path, content: bytes):
   """Writes a file under another name, then renames it."""
-  partial = path.with_name(path.name + PARTIAL)
+  _replace(path, path.with_name(path.name + PARTIAL), content)
+
+
+def replace_shared(path: epath.Path, content: bytes):
+  """`replace` for a file that other workers may write at the same time."""
+  owner = f"{socket.gethostname()}-{os.getpid()}"
+  _replace(path, path.with_name(f"{path.name}{PARTIAL}-{owner}"), content)
+
+
+def _replace(path, partial, content):
   partial.write_bytes(content)
   partial.replace(path)
 
