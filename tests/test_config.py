@@ -70,13 +70,21 @@ TOKENIZER = STAGE | {
   "revive_below": [NAN, INF, -0.1, 1.0],
 }
 PRIOR = STAGE | {
+  "kind": ["rnn"],
+  "kernel": [0, -1, 2],
   "layers": [0, -1],
   "width": [0, -1],
   "heads": [0, -1, 3],
   "dropout": [NAN, INF, -0.1, 1.0],
   "label_dropout": [NAN, INF, -0.1, 1.0],
 }
-RUN = {
+PROCESS = {
+  # All of these are for --multihost, which is off.
+  "coordinator": ["a:1"],
+  "num_processes": [2],
+  "process_index": [0],
+}
+RUN = PROCESS | {
   "dataset": [""],
   "stage": ["both"],
   "seed": [-1, 2**31],
@@ -87,7 +95,12 @@ RUN = {
   "augment": ["mixup"],
   "group_regex": ["(", "*"],
 }
-SAMPLE = {
+SAMPLE = PROCESS | {
+  "format": ["gif"],
+  "shard_size": [0, -1],
+  "share": [NAN, INF, 0.0, -0.1, 1.01],
+  "decode_steps": [0, -1],
+  "worker": ["", "1", "1/1", "0/0", "-1/2", "a/b"],
   "num_images": [0, -1],
   "labels": [""],
   "mode": ["draw"],
@@ -157,8 +170,15 @@ def test_the_border_is_allowed(kind, name, value):
 def test_rules_are_complete():
   """Every field but free text and nested settings has a bad value above."""
   free = {
-    Config: {"data_dir", "workdir", "channels", "tokenizer", "prior"},
-    SampleConfig: {"workdir", "out", "resume"},
+    Config: {
+      "data_dir",
+      "workdir",
+      "channels",
+      "tokenizer",
+      "prior",
+      "multihost",
+    },
+    SampleConfig: {"workdir", "out", "resume", "verify", "multihost"},
     TokenizerConfig: {"levels"},  # See test_levels_and_groups.
   }
   for kind in (StageConfig, TokenizerConfig, PriorConfig, Config, SampleConfig):

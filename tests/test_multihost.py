@@ -126,7 +126,7 @@ def test_checkpoints_restore_on_other_devices(runs, count, dataset, tmp_path):
 @pytest.mark.parametrize(
   ("flags", "message"),
   [
-    ({"coordinator": "a:1"}, "--coordinator is for --multihost"),
+    ({"coordinator": "a:1"}, "--coordinator a:1 is for --multihost"),
     (
       {"multihost": True, "num_processes": 2},
       "come together; only --num-processes was given",

@@ -68,8 +68,8 @@ def processes(config: Any):
     if getattr(config, name) is not None
   }
   if given and not config.multihost:
-    name = next(iter(given))
-    raise ConfigError(f"{flag(config, name)} is for --multihost")
+    name, value = next(iter(given.items()))
+    raise ConfigError(f"{flag(config, name)} {value} is for --multihost")
   if 0 < len(given) < 3:
     raise ConfigError(
       "--coordinator, --num-processes and --process-index come together; only "

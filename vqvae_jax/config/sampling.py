@@ -83,6 +83,11 @@ class SampleConfig:
       raise ConfigError("--workdir is missing: the run folder of train.py")
     for name in ("num_images", "batch_size", "shard_size"):
       checks.at_least(self, name, 1)
+    if self.format == "tfds" and "://" in self.out:
+      raise ConfigError(
+        f"--format tfds writes to local folders only, not to {self.out}; copy "
+        "the set there when it is whole"
+      )
     self.worker_share()
     checks.processes(self)
     if self.multihost and self.worker != "0/1":
