@@ -55,7 +55,7 @@ class SampleConfig:
   # Steps in which a maskgit prior draws the ids of an image, at most as many as
   # ids; by default 12.
   decode_steps: int | None = None
-  # Share of the ids that inpaint draws anew, in (0, 1].
+  # Share of the ids that inpaint draws anew, about, in (0, 1].
   share: float = 0.5
   # Images that one device makes at a time.
   batch_size: int = 250

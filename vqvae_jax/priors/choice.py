@@ -123,8 +123,12 @@ def choose(
 def with_any_class(
   labels: Int[Array, "b"], num_classes: int
 ) -> Int[Array, "2b"]:
-  """The labels, and as many of the label that stands for any class."""
-  return jnp.concatenate([labels, jnp.full_like(labels, num_classes)])
+  """Each label, and after it the one that stands for any class.
+
+  Side by side, so that devices which share the batch keep to their part.
+  """
+  pairs = jnp.stack([labels, jnp.full_like(labels, num_classes)], axis=1)
+  return pairs.reshape(-1)
 
 
 def guide(
@@ -135,5 +139,5 @@ def guide(
   Ho and Salimans 2022, arXiv 2207.12598, equation 6: logits + guidance *
   (logits - logits of any class).
   """
-  logits, any_class = jnp.split(logits, 2)
-  return logits + guidance * (logits - any_class)
+  pairs = logits.reshape(-1, 2, *logits.shape[1:])
+  return pairs[:, 0] + guidance * (pairs[:, 0] - pairs[:, 1])

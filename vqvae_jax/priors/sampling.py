@@ -81,7 +81,7 @@ def _one_by_one(model, apply, draw, keys, labels, guidance, start):
     previous, cache = carry
     position, known, hidden = now
     if guidance is not None:
-      previous = jnp.tile(previous, 2)
+      previous = jnp.repeat(previous, 2)
     logits, cache = apply(
       previous, labels, position, cache, method="decode_step"
     )
@@ -110,7 +110,7 @@ def _in_parallel(model, apply, draw, keys, labels, guidance, start, steps):
     if guidance is None:
       logits = apply(ids, labels, hidden)
     else:
-      twice = jnp.tile(ids, (2, 1)), labels, jnp.tile(hidden, (2, 1))
+      twice = jnp.repeat(ids, 2, axis=0), labels, jnp.repeat(hidden, 2, axis=0)
       logits = guide(apply(*twice), guidance)
     step_keys = jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
     drawn = jax.vmap(functools.partial(draw, step_keys), (0, 1), 1)(

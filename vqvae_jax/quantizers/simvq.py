@@ -16,8 +16,9 @@ from vqvae_jax.quantizers.nearest import NearestCode
 class SimVQ(NearestCode):
   """Nearest code; the codes are `basis @ map`, and only the map learns.
 
-  So every step moves all codes, also those that nothing chose. The `basis` [k, d] stays as drawn, in the collection
-  `"codebook"`; `map` [d, d] is a parameter, moved by the codebook loss.
+  So every step moves all codes, also those that nothing chose. The `basis`
+  [k, d] stays as drawn, in the collection `"codebook"`; `map` [d, d] is a
+  parameter, moved by the codebook loss.
   """
 
   def setup(self):
