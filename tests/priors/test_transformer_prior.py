@@ -12,7 +12,7 @@ from vqvae_jax.priors import TransformerPrior
 def make(num_codes=12, num_classes=3, grid=(2, 3), seed=0, **options):
   options = dict(layers=2, width=16, heads=2) | options
   model = TransformerPrior(num_codes, num_classes, grid, **options)
-  ids = jnp.zeros((1, grid[0] * grid[1]), jnp.int32)
+  ids = jnp.zeros((1, model.length), jnp.int32)
   params = jax.jit(model.init)(jax.random.key(seed), ids, ids[:, 0])["params"]
   return model, params
 
@@ -81,14 +81,29 @@ def test_several_ids_at_each_place():
   np.testing.assert_allclose(
     decode_all(model, params, ids, labels), full, rtol=0, atol=2e-5
   )
-  # Each slot has codes of its own: of the 36 rows, those of slot 1 are read by
-  # the ids 1, 4, 7 and 10, of which the logits before 2 know nothing.
-  table = params["code_embedding"]["embedding"]
-  assert table.shape == (3 * 12, 16)
-  other = {"code_embedding": {"embedding": table.at[12:24].multiply(3.0)}}
-  changed = run({"params": params | other}, ids, labels)
-  np.testing.assert_array_equal(changed[:, :2], full[:, :2])
-  assert (jnp.abs(changed - full)[:, 2:].max(axis=(0, 2)) > 1e-3).all()
+  # Each slot has codes of its own. Slot 1 is read by the blocks from the next
+  # place on, and by the ids after it at its own.
+  for name, reached in (
+    ("code_embedding", jnp.arange(12) >= 3),
+    ("prefix_embedding", jnp.arange(12) % 3 == 2),
+  ):
+    table = params[name]["embedding"]
+    assert table.shape == (3 * 12, 16)
+    other = {name: {"embedding": table.at[12:24].multiply(3.0)}}
+    changed = run({"params": params | other}, ids, labels)
+    difference = jnp.abs(changed - full).max(axis=(0, 2))
+    np.testing.assert_array_equal(difference > 1e-3, reached)
+
+
+def test_ids_of_a_place_see_those_before_them():
+  model, params = make(grid=(2, 2, 3))
+  ids = jnp.full((1, 12), 4)
+  run = jax.jit(model.apply)
+  full = run({"params": params}, ids, jnp.array([1]))
+  for t in range(12):
+    changed = run({"params": params}, ids.at[0, t].set(7), jnp.array([1]))
+    difference = jnp.abs(changed - full).max(axis=(0, 2))
+    np.testing.assert_array_equal(difference > 1e-5, jnp.arange(12) > t)
 
 
 def test_cached_logits_equal_uncached_in_float64():

@@ -33,8 +33,10 @@ def test_ties_go_to_the_lower_index_across_tiles():
 
 
 @pytest.mark.parametrize("k", [512, 65_536])
-@pytest.mark.parametrize("find", [nearest_tpu, search.nearest_code])
-def test_searches_compile_for_tpu(find, k, tpu_devices):
+@pytest.mark.parametrize(
+  ("find", "mebibytes"), [(nearest_tpu, 8), (search.nearest_code, 64)]
+)
+def test_searches_compile_for_tpu(find, mebibytes, k, tpu_devices):
   mesh = jax.sharding.Mesh(np.array(tpu_devices[:1]), ("data",))
   here = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
   shapes = [
@@ -42,5 +44,7 @@ def test_searches_compile_for_tpu(find, k, tpu_devices):
     for rows in (65_536, k)
   ]
   compiled = jax.jit(find).lower(*shapes).compile()
-  # All distances would be 134 MB at least.
-  assert compiled.memory_analysis().temp_size_in_bytes < 8 * 2**20
+  # All distances would be 134 MB at least. How much of a tile is held, if XLA
+  # does not fuse it away, depends on the version of libtpu.
+  held = compiled.memory_analysis().temp_size_in_bytes
+  assert held < mebibytes * 2**20

@@ -1,5 +1,7 @@
 """A class-conditional causal transformer over the raster of ids."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
@@ -14,6 +16,22 @@ from vqvae_jax.nn.transformer import (
 from vqvae_jax.priors.base import Prior
 
 
+class TransformerCache(NamedTuple):
+  """What is kept while ids are drawn.
+
+  Attributes:
+    blocks: keys and values of each block.
+    stream: the residual stream of the place being drawn.
+    place: sum of the embeddings of its ids so far.
+    before: the same by the table that its next id is predicted from.
+  """
+
+  blocks: tuple[KVCache, ...]
+  stream: Float[Array, "b width"]
+  place: Float[Array, "b width"]
+  before: Float[Array, "b width"]
+
+
 class TransformerPrior(Prior):
   """Predicts each id from the class and the ids before it in raster order.
 
@@ -22,8 +40,12 @@ class TransformerPrior(Prior):
   t - 1 (nothing at t = 0), of the class, and of the row and the column of id t,
   and gives the logits of id t. Sets without labels are one class, 0. One label
   more, `num_classes`, stands for any class, for classifier-free guidance.
-  Where each place has several ids (of a residual or a product quantizer), they
-  follow each other, and each of them has an embedding table of its own.
+  Where each place has several ids (of a residual or a product quantizer), the
+  blocks see each place once, by the sum of its embeddings; an MLP then predicts
+  the ids of a place in turn, each from the residual stream and the ids before
+  it at that place (as RQ-VAE's depth transformer, arXiv 2203.01941, section
+  3.2, does with attention). After training of equal length that is nearer to
+  the data than a longer sequence, and than ids independent given the place.
 
   Example: `TransformerPrior(512, 10, (7, 7))` maps ids [b, 49] and labels [b]
   to logits [b, 49, 512].
@@ -56,6 +78,10 @@ class TransformerPrior(Prior):
     self.column_embedding = embed(self.grid[1])
     if self.slots > 1:
       self.slot_embedding = embed(self.slots)
+      self.prefix_embedding = embed(self.slots * self.num_codes)
+      self.slot_norm = nn.LayerNorm(dtype=at_least_float32(self.dtype))
+      self.slot_in = nn.Dense(4 * self.width, dtype=self.dtype)
+      self.slot_out = nn.Dense(self.width, dtype=self.dtype)
     # GPT-2's scaling: the variance of the residual stream does not grow with
     # depth (Radford et al. 2019, section 2.3). Its standard deviation of 0.02
     # is for wide networks; at width 128 it learns much slower than this.
@@ -97,25 +123,38 @@ class TransformerPrior(Prior):
   ) -> Float[Array, "b t width"]:
     """The residual stream after the last block; see `__call__`."""
     positions = jnp.arange(ids.shape[1])
-    codes = self._embed_codes(ids[:, :-1], positions[:-1])
-    x = jnp.pad(codes, ((0, 0), (1, 0), (0, 0)))
+    codes = self.code_embedding(self.table_rows(ids, positions))
+    codes = self._by_place(codes).sum(axis=2)
+    x = jnp.pad(codes[:, :-1], ((0, 0), (1, 0), (0, 0)))
     x = x + self.class_embedding(labels)[:, None]
-    x = x + self._places(positions)[None]
+    x = x + self._places(jnp.arange(x.shape[1]))[None]
     x = self.embedding_dropout(x, deterministic=not train)
     for block in self.blocks:
       x, _ = block(x, train)
-    return x
+    if self.slots == 1:
+      return x
+    before = self._by_place(
+      self.prefix_embedding(self.table_rows(ids, positions))
+    )
+    before = jnp.cumsum(before, axis=2) - before
+    x = self._slot(x[:, :, None], before, jnp.arange(self.slots))
+    return x.reshape(*ids.shape, self.width)
 
   def readout(self, x: Float[Array, "... width"]) -> Float[Array, "... k"]:
     """Logits from the residual stream."""
     return self.head(self.norm(x))
 
-  def init_cache(self, batch: int) -> tuple[KVCache, ...]:
-    """Empty caches, one per block, for `batch` images."""
+  def init_cache(self, batch: int) -> TransformerCache:
+    """The cache before the first id, for `batch` images."""
     head_width = self.width // self.heads
-    return tuple(
-      empty_cache(batch, self.heads, self.length, head_width, self.dtype)
-      for _ in range(self.layers)
+    places = self.length // self.slots
+    nothing = jnp.zeros((batch, self.width), self.dtype)
+    return TransformerCache(
+      tuple(
+        empty_cache(batch, self.heads, places, head_width, self.dtype)
+        for _ in range(self.layers)
+      ),
+      *(nothing,) * 3,
     )
 
   def decode_step(
@@ -123,8 +162,8 @@ class TransformerPrior(Prior):
     previous: Int[Array, "b"],
     labels: Int[Array, "b"],
     position: Int[Array, ""],
-    cache: tuple[KVCache, ...],
-  ) -> tuple[Float[Array, "b k"], tuple[KVCache, ...]]:
+    cache: TransformerCache,
+  ) -> tuple[Float[Array, "b k"], TransformerCache]:
     """Logits of the ids at one position, with the work before it cached.
 
     Args:
@@ -136,21 +175,52 @@ class TransformerPrior(Prior):
     Returns:
       The row `position` of what `__call__` gives, and the cache for the next.
     """
-    codes = self._embed_codes(previous, position - 1)
-    x = jnp.where(position == 0, 0, codes)
-    x = x + self.class_embedding(labels)
-    x = (x + self._places(position[None]))[:, None]
+    row = self.table_rows(previous, position - 1)
+    code = jnp.where(position == 0, 0, self.code_embedding(row))
+    cache = cache._replace(place=cache.place + code)
+    if self.slots == 1:
+      cache = self._next_place(labels, position, cache)
+      return self.readout(cache.stream), cache
+    place, slot = jnp.divmod(position, self.slots)
+    cache = cache._replace(before=cache.before + self.prefix_embedding(row))
+    cache = nn.cond(
+      slot == 0,
+      TransformerPrior._next_place,
+      _same_place,
+      self,
+      labels,
+      place,
+      cache,
+    )
+    return self.readout(self._slot(cache.stream, cache.before, slot)), cache
+
+  def _next_place(self, labels, place, cache):
+    """The cache at the first id of a place, after all ids of the one before."""
+    x = cache.place + self.class_embedding(labels)
+    x = (x + self._places(place[None]))[:, None]
     caches = []
-    for block, block_cache in zip(self.blocks, cache, strict=True):
-      x, block_cache = block(x, position=position, cache=block_cache)
+    for block, block_cache in zip(self.blocks, cache.blocks, strict=True):
+      x, block_cache = block(x, position=place, cache=block_cache)
       caches.append(block_cache)
-    return self.readout(x[:, 0]), tuple(caches)
+    nothing = jnp.zeros_like(cache.place)
+    return TransformerCache(tuple(caches), x[:, 0], nothing, nothing)
 
-  def _places(self, positions: Int[Array, "t"]) -> Float[Array, "t width"]:
-    place, slot = jnp.divmod(positions, self.slots)
-    row, column = jnp.divmod(place, self.grid[1])
-    x = self.row_embedding(row) + self.column_embedding(column)
-    return x + self.slot_embedding(slot) if self.slots > 1 else x
+  def _slot(self, stream, before, slot):
+    """The stream of one id of a place, from the place's and the ids before."""
+    x = stream + before
+    x = x + self.slot_embedding(slot).reshape(
+      (1,) * (x.ndim - 1 - jnp.ndim(slot)) + (*jnp.shape(slot), self.width)
+    )
+    return x + self.slot_out(nn.gelu(self.slot_in(self.slot_norm(x))))
 
-  def _embed_codes(self, ids, positions):
-    return self.code_embedding(self.table_rows(ids, positions))
+  def _by_place(self, codes):
+    return codes.reshape(codes.shape[0], -1, self.slots, self.width)
+
+  def _places(self, places: Int[Array, "t"]) -> Float[Array, "t width"]:
+    row, column = jnp.divmod(places, self.grid[1])
+    return self.row_embedding(row) + self.column_embedding(column)
+
+
+def _same_place(prior, labels, place, cache):
+  del prior, labels, place
+  return cache
