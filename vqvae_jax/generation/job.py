@@ -159,6 +159,9 @@ def _write(
         if not free:
           taken.append(shard)
           continue
+        if job.has(shard):
+          # Another process made it since this one looked.
+          continue
         checksum = Checksum(labels)
         with kept.write(shard, labels) as put:
           for images in _blocks(planned, shard, block):
@@ -170,7 +173,7 @@ def _write(
 
 
 def _blocks(planned, shard, block) -> Iterator[np.ndarray]:
-  """The images of a shard; the device is always one block ahead."""
+  """The images of a shard; within it the device is one block ahead."""
   last = len(planned.labels) - 1
   end = shard.first + shard.count
   waiting = collections.deque()

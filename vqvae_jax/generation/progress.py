@@ -16,7 +16,7 @@ class Meter:
     self._console = console
     self._what = what
     self._total = total
-    self._done = 0
+    self._done = self._counted = 0
     self._last = self._start = time.monotonic()
     self._bar = progress.Progress(
       progress.TextColumn(what),

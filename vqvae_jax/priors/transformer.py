@@ -44,8 +44,7 @@ class TransformerPrior(Prior):
   blocks see each place once, by the sum of its embeddings; an MLP then predicts
   the ids of a place in turn, each from the residual stream and the ids before
   it at that place (as RQ-VAE's depth transformer, arXiv 2203.01941, section
-  3.2, does with attention). After training of equal length that is nearer to
-  the data than a longer sequence, and than ids independent given the place.
+  3.2, does with attention).
 
   Example: `TransformerPrior(512, 10, (7, 7))` maps ids [b, 49] and labels [b]
   to logits [b, 49, 512].
