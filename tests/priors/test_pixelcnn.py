@@ -83,16 +83,20 @@ def test_cached_logits_equal_uncached(grid, options):
   full = jax.jit(model.apply)({"params": params}, ids, labels)
   assert jnp.std(full) > 0.05
 
-  @jax.jit
-  def step(previous, t, cache):
-    return model.apply(
-      {"params": params}, previous, labels, t, cache, method="decode_step"
+  def call(method):
+    return jax.jit(
+      lambda *args: model.apply({"params": params}, *args, method=method)
     )
 
+  begin, step = call("begin_row"), call("decode_step")
+  columns = model.length // grid[0]
   cache, rows = model.init_cache(5), []
   for t in range(model.length):
     # At 0 the last id: nothing may depend on what is passed there.
-    logits, cache = step(ids[:, t - 1], jnp.int32(t), cache)
+    previous = ids[:, t - 1]
+    if t % columns == 0:
+      cache = begin(previous, labels, jnp.int32(t // columns), cache)
+    logits, cache = step(previous, labels, jnp.int32(t), cache)
     rows.append(logits)
   np.testing.assert_allclose(jnp.stack(rows, axis=1), full, atol=2e-5)
 

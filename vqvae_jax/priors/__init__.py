@@ -5,6 +5,7 @@ is exact (the transformer, PixelCNN), its methods are
 
     __call__(ids [b, t], labels [b], train) -> logits [b, t, k]
     init_cache(batch) -> cache
+    begin_row(previous [b], labels [b], row, cache) -> cache
     decode_step(previous [b], labels [b], position, cache)
       -> logits [b, k], cache
 

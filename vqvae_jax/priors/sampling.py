@@ -90,10 +90,22 @@ def _one_by_one(model, apply, draw, keys, labels, guidance, start):
     ids = jnp.where(hidden, draw(keys, position, logits), known)
     return (ids, cache), ids
 
+  # Ids of all images at each place of a row.
+  rows = [x.T.reshape(model.grid[0], -1, len(x)) for x in start]
+  positions = jnp.arange(model.length).reshape(model.grid[0], -1)
+
+  def draw_row(carry, now):
+    previous, cache = carry
+    row, *places = now
+    if guidance is not None:
+      previous = jnp.repeat(previous, 2)
+    cache = apply(previous, labels, row, cache, method="begin_row")
+    return jax.lax.scan(step, (carry[0], cache), tuple(places))
+
   first = jnp.zeros(len(keys), jnp.int32), model.init_cache(len(labels))
-  positions = jnp.arange(model.length)
-  _, ids = jax.lax.scan(step, first, (positions, *[x.T for x in start]))
-  return ids.T
+  numbers = jnp.arange(model.grid[0])
+  _, ids = jax.lax.scan(draw_row, first, (numbers, positions, *rows))
+  return ids.reshape(model.length, -1).T
 
 
 def _in_parallel(model, apply, draw, keys, labels, guidance, start, steps):
