@@ -14,6 +14,7 @@ from vqvae_jax.config import SampleConfig
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generation import modes
+from vqvae_jax.generation.plan import Sources
 
 
 def settings(run, out, **changes):
@@ -71,11 +72,11 @@ def sources(run, config, count):
   model = vqvae_jax.load(run)
   split = load_data(model.config)["train"]
   labels = np.arange(24) % 3
-  chosen = [
-    modes._choose(config.seed, n, np.flatnonzero(split.labels == label), count)
-    for n, label in enumerate(labels)
+  chosen = Sources(split, model.spec, config.mode, count)
+  rows = [
+    chosen.choose(config.seed, n, label) for n, label in enumerate(labels)
   ]
-  return model, split.images[np.stack(chosen, axis=1)], labels
+  return model, split.images[np.stack(rows, axis=1)], labels
 
 
 def test_perturbed_images_are_reconstructions_when_cold(tiny_run, tmp_path):
@@ -113,7 +114,7 @@ def test_mixed_images_lie_between_two_of_a_class(tiny_run, tmp_path):
   # Every image is one that some share between a quarter and three gives.
   got = images_of(tmp_path, labels) / 255
   found = np.zeros(24, bool)
-  for share in np.linspace(0.25, 0.75, 201):
+  for share in np.linspace(0.25, 0.75, 201, dtype=np.float32):
     mixed = share * latents[0] + (1 - share) * latents[1]
     made = model.decode(
       np.asarray(
@@ -159,12 +160,12 @@ def test_inpainted_images_keep_the_rest(tiny_run, tmp_path):
 def test_modes_need_enough_images(tiny_run, tmp_path, monkeypatch):
   config = settings(tiny_run[0], tmp_path, mode="mix")
   model = vqvae_jax.load(tiny_run[0])
-  split = modes._images(model, "train")
+  split = load_data(model.config)["train"]
   first = np.flatnonzero(split.labels == 1)[0]
   monkeypatch.setattr(
     split, "labels", np.where(np.arange(len(split)) == first, 1, 0)
   )
-  monkeypatch.setattr(modes, "_images", lambda *_: split)
+  monkeypatch.setattr(modes, "run_images", lambda *_: split)
   with pytest.raises(ConfigError, match="needs 2 training images .* 1 has"):
     tiny.sample(config)
   assert not pathlib.Path(config.out, "job.json").exists()

@@ -47,6 +47,9 @@ class Reporter:
       return
     self._metrics_file = self._workdir / "metrics.jsonl"
     forget_after(self._metrics_file, stage, start)
+    # Object stores (gs://...) cannot append to a file.
+    self._appends = "://" not in str(workdir)
+    self._waiting: list[str] = []
     self._board = tensorboardX.SummaryWriter(
       str(self._workdir / "tensorboard" / stage), purge_step=start + 1
     )
@@ -70,6 +73,7 @@ class Reporter:
 
   def __exit__(self, *exception):
     if self._active:
+      self._flush()
       self._progress.stop()
       self._board.close()
 
@@ -98,8 +102,9 @@ class Reporter:
     if "images/s" in self._shown:
       line["images_per_second"] = self._shown["images/s"]
     line |= metrics
-    with self._metrics_file.open("a") as file:
-      file.write(json.dumps(line) + "\n")
+    self._waiting.append(json.dumps(line) + "\n")
+    if self._appends or "validation_loss" in metrics:
+      self._flush()
     for name, value in metrics.items():
       self._board.add_scalar(name, value, step)
 
@@ -112,6 +117,16 @@ class Reporter:
     for name, pixels in pictures.items():
       (folder / f"{name}.png").write_bytes(png(pixels))
       self._board.add_image(name, pixels, step, dataformats="HWC")
+
+  def _flush(self):
+    if self._appends:
+      with self._metrics_file.open("a") as file:
+        file.writelines(self._waiting)
+    else:
+      known = self._metrics_file
+      before = known.read_text() if known.exists() else ""
+      known.write_text(before + "".join(self._waiting))
+    self._waiting = []
 
   def _show(self, step, now, *, always):
     status = "  ".join(
