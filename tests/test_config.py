@@ -10,6 +10,7 @@ import pytest
 import tyro
 
 from vqvae_jax.config import (
+  BaselineConfig,
   Config,
   PriorConfig,
   SampleConfig,
@@ -33,6 +34,7 @@ STAGE = {
   "plateau_factor": [NAN, INF, 0.0, -0.5, 1.0],
   "weight_decay": [NAN, INF, -1e-4],
   "momentum": [NAN, INF, -0.1, 1.0],
+  "adam_b1": [NAN, INF, -0.1, 1.0],
   "clip_norm": [NAN, INF, -1.0],
   "accumulate": [0, -1],
   "weights_ema": [NAN, INF, -0.1, 1.0],
@@ -78,6 +80,13 @@ PRIOR = STAGE | {
   "dropout": [NAN, INF, -0.1, 1.0],
   "label_dropout": [NAN, INF, -0.1, 1.0],
 }
+BASELINE = STAGE | {
+  "latent_dim": [0, -1],
+  "hidden": [0, -1],
+  "likelihood": ["laplace"],
+  "pixel_std": [NAN, INF, 0.0, -0.1],
+  "beta": [NAN, INF, 0.0, -1.0],
+}
 PROCESS = {
   # All of these are for --multihost, which is off.
   "coordinator": ["a:1"],
@@ -86,6 +95,7 @@ PROCESS = {
 }
 RUN = PROCESS | {
   "dataset": [""],
+  "model": ["gan"],
   "stage": ["both"],
   "seed": [-1, 2**31],
   "batch_size": [0, -1],
@@ -99,6 +109,8 @@ SAMPLE = PROCESS | {
   "format": ["gif"],
   "shard_size": [0, -1],
   "share": [NAN, INF, 0.0, -0.1, 1.01],
+  "walk_steps": [0, -1, 5],
+  "step_size": [NAN, INF, 0.0, -0.1, 0.5],
   "decode_steps": [0, -1],
   "worker": ["", "1", "1/1", "0/0", "-1/2", "a/b"],
   "num_images": [0, -1],
@@ -117,6 +129,7 @@ BAD = [
     (StageConfig, STAGE),
     (TokenizerConfig, TOKENIZER),
     (PriorConfig, PRIOR),
+    (BaselineConfig, BASELINE),
     (Config, RUN),
     (SampleConfig, SAMPLE),
   )
@@ -176,12 +189,13 @@ def test_rules_are_complete():
       "channels",
       "tokenizer",
       "prior",
+      "baseline",
       "multihost",
     },
     SampleConfig: {"workdir", "out", "resume", "verify", "multihost"},
     TokenizerConfig: {"levels"},  # See test_levels_and_groups.
   }
-  for kind in (StageConfig, TokenizerConfig, PriorConfig, Config, SampleConfig):
+  for kind in dict.fromkeys(kind for kind, _, _ in BAD):
     names = {field.name for field in dataclasses.fields(kind)}
     tested = {name for k, name, _ in BAD if k is kind}
     assert names - tested == free.get(kind, set())
@@ -228,6 +242,44 @@ def test_an_option_of_another_quantizer_is_refused(options):
     TokenizerConfig(**options)
 
 
+@pytest.mark.parametrize(
+  "model, options, message",
+  [
+    ("vae", {"beta": 2.0}, "--baseline.beta 2.0 is for --model=beta_vae"),
+    ("dcgan", {"beta": 2.0}, "--baseline.beta 2.0 is for --model=beta_vae"),
+    ("dcgan", {"patience": 3}, "--baseline.patience 3: no validation loss"),
+    ("dcgan", {"schedule": "plateau"}, "--baseline.schedule plateau: no"),
+    ("dcgan", {"weights_ema": 0.9}, "--baseline.weights-ema 0.9: a dcgan's"),
+  ],
+)
+def test_a_setting_of_another_model_is_refused(model, options, message):
+  with pytest.raises(ConfigError, match=message):
+    Config(model=model, baseline=BaselineConfig(**options))
+
+
+def test_a_baseline_has_one_stage():
+  with pytest.raises(ConfigError, match="--stage prior is for --model=vqvae"):
+    Config(model="vae", stage="prior")
+
+
+def test_what_is_left_to_the_model():
+  for model, rate, decay, beta in (
+    ("ae", 3e-3, 0.9, None),
+    ("vae", 3e-3, 0.9, None),
+    ("beta_vae", 3e-3, 0.9, 4.0),
+    # The decay: Radford et al. 2016, section 3.
+    ("dcgan", 5e-4, 0.5, None),
+  ):
+    found = BaselineConfig().resolve(model)
+    assert (found.learning_rate, found.adam_b1, found.beta) == (
+      rate,
+      decay,
+      beta,
+    )
+  given = BaselineConfig(learning_rate=1e-2, adam_b1=0.0, beta=2.0)
+  assert given.resolve("beta_vae") == given
+
+
 def test_round_trip_through_json():
   config = Config(
     dataset="npz:a b.npz",
@@ -239,6 +291,7 @@ def test_round_trip_through_json():
       stride=8, learning_rate=3e-4, steps=7, quantizer="fsq", levels=(7, 5)
     ),
     prior=PriorConfig(dropout=0.3, batch_size=64),
+    baseline=BaselineConfig(latent_dim=2, learning_rate=1e-4),
   )
   assert config != Config()
   text = json.dumps(dataclasses.asdict(config), allow_nan=False)
@@ -330,6 +383,8 @@ def test_explicit_stride():
 def test_default_workdir(dataset, workdir):
   assert Config(dataset=dataset).resolve_workdir() == workdir
   assert Config(dataset=dataset, workdir="w/").resolve_workdir() == "w/"
+  baseline = Config(dataset=dataset, model="beta_vae")
+  assert baseline.resolve_workdir() == f"{workdir}_beta_vae"
 
 
 def comments(kind):
@@ -361,12 +416,12 @@ def test_every_field_is_explained_by_help(kind, capsys, monkeypatch):
   shown = bare(capsys.readouterr().out)
   groups = [kind]
   if kind is Config:
-    groups += [TokenizerConfig, PriorConfig]
+    groups += [TokenizerConfig, PriorConfig, BaselineConfig]
   for group in groups:
     for name, comment in comments(group).items():
       assert len(comment) > 5, f"{group.__name__}.{name} has no comment"
       assert bare(comment) in shown, f"{group.__name__}.{name}"
-      if name not in ("tokenizer", "prior"):
+      if name not in ("tokenizer", "prior", "baseline"):
         flag = f"--{group.PREFIX}{name}".replace("_", "-")
         assert flag in shown
 

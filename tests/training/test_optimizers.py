@@ -147,6 +147,30 @@ def test_first_step_of_adam_is_the_sign(optimizer):
     np.testing.assert_allclose(update, -0.1 * np.sign(grad), rtol=1e-4)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_adam_remembers_as_long_as_it_is_told(optimizer):
+  """The second update for gradients 1, then 0, without weight decay."""
+  params = {"w": jnp.zeros(1)}
+  config = StageConfig(
+    optimizer=optimizer,
+    adam_b1=0.5,
+    learning_rate=0.1,
+    warmup_steps=0,
+    weight_decay=0.0,
+    clip_norm=0.0,
+    schedule="constant",
+  )
+  tx = optimizers.optimizer(config)
+  state = tx.init(params)
+  for gradient in (1.0, 0.0):
+    updates, state = tx.update({"w": jnp.full(1, gradient)}, state, params)
+  mean = 0.5 * 0.5 / (1 - 0.5**2)
+  square = 0.999 * 0.001 / (1 - 0.999**2)
+  np.testing.assert_allclose(
+    updates["w"], -0.1 * mean / math.sqrt(square), rtol=1e-4
+  )
+
+
 @pytest.mark.parametrize(
   "clip_norm, expected", [(1.0, 1.0), (4.0, 4.0), (7.0, 5.0), (0.0, 5.0)]
 )

@@ -5,9 +5,11 @@
 `ConfigError` when the dataclass is made, long before any training.
 """
 
+from vqvae_jax.config.baseline import BaselineConfig
 from vqvae_jax.config.prior import PriorConfig
 from vqvae_jax.config.sampling import SampleConfig
 from vqvae_jax.config.stage import StageConfig
+from vqvae_jax.config.study import StudyConfig
 from vqvae_jax.config.tokenizer import (
   MAX_DEFAULT_IDS,
   TokenizerConfig,
@@ -17,10 +19,12 @@ from vqvae_jax.config.training import Config, from_dict
 
 __all__ = [
   "MAX_DEFAULT_IDS",
+  "BaselineConfig",
   "Config",
   "PriorConfig",
   "SampleConfig",
   "StageConfig",
+  "StudyConfig",
   "TokenizerConfig",
   "from_dict",
   "resolve_stride",

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from vqvae_jax.config import checks
 from vqvae_jax.errors import ConfigError
 
-Mode = Literal["prior", "perturb", "mix", "inpaint", "reconstruct"]
+Mode = Literal["prior", "perturb", "mix", "inpaint", "walk", "reconstruct"]
 Format = Literal["png", "npz", "tfds"]
 
 
@@ -37,13 +37,16 @@ class SampleConfig:
   labels: str = "balanced"
   # prior: new images; perturb: training images whose ids are drawn anew among
   # the codes near by; mix: between two training images of a class; inpaint:
-  # training images with a rectangle drawn anew by the prior; reconstruct:
-  # validation images, each beside its reconstruction by the tokenizer.
+  # training images with a rectangle drawn anew by the prior; walk: from
+  # training images at random over the latents of a vae or beta_vae;
+  # reconstruct: validation images, each beside its reconstruction. Baselines
+  # know prior, walk and reconstruct.
   mode: Mode = "prior"
   # Seed; image n depends on the checkpoint, the seed and n.
   seed: int = 0
   # Temperature of the ids' distribution: below 1 safer, above 1 wilder,
-  # 0 the likeliest id each time (perturb: the nearest).
+  # 0 the likeliest id each time (perturb: the nearest). Of a baseline: the
+  # factor of its latents' standard deviation.
   temperature: float = 1.0
   # Draw among the k likeliest ids only; by default all.
   top_k: int | None = None
@@ -57,6 +60,11 @@ class SampleConfig:
   decode_steps: int | None = None
   # Share of the ids that inpaint draws anew, about, in (0, 1].
   share: float = 0.5
+  # Steps of each walk; by default 10.
+  walk_steps: int | None = None
+  # Size of a walk's step along each latent, as the distance of the two images
+  # with pixels in [0, 1], about; above 0, by default 0.3.
+  step_size: float | None = None
   # Images that one device makes at a time.
   batch_size: int = 250
   # Which share of the shards is this process's: 0/4, 1/4, 2/4 or 3/4 for four
@@ -108,8 +116,22 @@ class SampleConfig:
       raise ConfigError(f"--top-p {self.top_p} is not in (0, 1]")
     if self.guidance is not None:
       checks.in_range(self, "guidance", 0, math.inf)
+    self._check_walk()
     if not self.labels:
       raise ConfigError("--labels is empty; try balanced")
+
+  def _check_walk(self):
+    for name in ("walk_steps", "step_size"):
+      value = getattr(self, name)
+      if value is not None and self.mode != "walk":
+        raise ConfigError(
+          f"{checks.flag(self, name)} {value} is for --mode=walk, not "
+          f"{self.mode}"
+        )
+    if self.walk_steps is not None:
+      checks.at_least(self, "walk_steps", 1)
+    if self.step_size is not None:
+      checks.positive(self, "step_size")
 
   def worker_share(self) -> tuple[int, int]:
     """Index and number of workers.

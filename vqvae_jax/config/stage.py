@@ -1,4 +1,4 @@
-"""What the settings of the two stages have in common."""
+"""What the settings of all stages have in common."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ Schedule = Literal["constant", "cosine", "exponential", "plateau"]
 
 @dataclasses.dataclass(frozen=True)
 class StageConfig:
-  """What the two stages have in common: the optimizer and the loop."""
+  """What all stages have in common: the optimizer and the loop."""
 
   PREFIX: ClassVar[str] = ""
 
@@ -44,6 +44,8 @@ class StageConfig:
   weight_decay: float = 1e-4
   # Momentum of sgd, in [0, 1).
   momentum: float = 0.9
+  # Decay of adam's and adamw's running mean of gradients, in [0, 1).
+  adam_b1: float = 0.9
   # Gradients with a larger global norm are scaled down to it; 0 is off.
   clip_norm: float = 1.0
   # Micro-batches whose gradients are summed into one optimizer step.
@@ -76,7 +78,11 @@ class StageConfig:
     if self.batch_size is not None:
       checks.at_least(self, "batch_size", 1)
       checks.divisible(self, self.batch_size, self.accumulate)
-    checks.positive(self, "learning_rate")
+    # A stage may leave these two to its model.
+    if self.learning_rate is not None:
+      checks.positive(self, "learning_rate")
+    if self.adam_b1 is not None:
+      checks.in_range(self, "adam_b1", 0, 1)
     checks.in_range(self, "weight_decay", 0, math.inf)
     checks.in_range(self, "clip_norm", 0, math.inf)
     checks.in_range(self, "momentum", 0, 1)

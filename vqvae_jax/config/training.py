@@ -6,18 +6,20 @@ import re
 from typing import Any, ClassVar, Literal
 
 from vqvae_jax.config import checks
+from vqvae_jax.config.baseline import BaselineConfig
 from vqvae_jax.config.prior import PriorConfig
 from vqvae_jax.config.tokenizer import TokenizerConfig
 from vqvae_jax.errors import ConfigError
 
 Augment = Literal["auto", "none", "affine", "weak", "flip"]
 Dtype = Literal["float32", "bfloat16"]
+Model = Literal["vqvae", "ae", "vae", "beta_vae", "dcgan"]
 Stage = Literal["all", "tokenizer", "prior"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  """A whole run: data, tokenizer, prior."""
+  """A whole run: data, and the tokenizer and prior or a baseline."""
 
   PREFIX: ClassVar[str] = ""
 
@@ -30,9 +32,12 @@ class Config:
   # Where TFDS sets are prepared; by default TFDS's own choice.
   data_dir: str | None = None
   # Run folder: configuration, checkpoints, metrics, pictures. By default
-  # runs/ and the name of the data set.
+  # runs/ and the name of the data set, with that of a baseline.
   workdir: str | None = None
-  # What to train: all (tokenizer, then prior), or one of the two.
+  # What learns: vqvae (tokenizer and prior), or a baseline, in one stage: ae
+  # (autoencoder), vae, beta_vae, dcgan.
+  model: Model = "vqvae"
+  # What to train: all (of a vqvae: tokenizer, then prior), or one of the two.
   stage: Stage = "all"
   # Seed of splits, initial weights, order of images, dropout.
   seed: int = 0
@@ -71,6 +76,8 @@ class Config:
   )
   # The model of its ids.
   prior: PriorConfig = dataclasses.field(default_factory=PriorConfig)
+  # In the place of both, where --model names one.
+  baseline: BaselineConfig = dataclasses.field(default_factory=BaselineConfig)
 
   def __post_init__(self):
     checks.choices(self)
@@ -94,13 +101,24 @@ class Config:
           f"{error}"
         ) from None
     checks.processes(self)
-    for stage in (self.tokenizer, self.prior):
+    if self.model != "vqvae":
+      if self.stage != "all":
+        raise ConfigError(
+          f"--stage {self.stage} is for --model=vqvae; {self.model} has one "
+          "stage only"
+        )
+      self.baseline.resolve(self.model)
+    for stage in (self.tokenizer, self.prior, self.baseline):
       checks.divisible(
         stage, stage.batch_size or self.batch_size, stage.accumulate
       )
 
   def resolve_workdir(self) -> str:
-    """The run folder: `--workdir`, or runs/ and the data set's own name."""
+    """The run folder: `--workdir`, or runs/ and the data set's own name.
+
+    A baseline's name comes after that, so that runs of several models on one
+    data set do not meet.
+    """
     if self.workdir is not None:
       return self.workdir
     kind, _, path = self.dataset.partition(":")
@@ -109,7 +127,8 @@ class Config:
       name = pathlib.Path(path).resolve().name.removesuffix(".npz")
     else:
       name = kind.replace("/", "_")
-    return f"runs/{name or kind}"
+    model = "" if self.model == "vqvae" else f"_{self.model}"
+    return f"runs/{name or kind}{model}"
 
 
 def from_dict(values: dict[str, Any]) -> Config:
@@ -118,7 +137,11 @@ def from_dict(values: dict[str, Any]) -> Config:
   Missing fields take their defaults, unknown ones raise `ConfigError`.
   """
   values = dict(values)
-  for name, kind in (("tokenizer", TokenizerConfig), ("prior", PriorConfig)):
+  for name, kind in (
+    ("tokenizer", TokenizerConfig),
+    ("prior", PriorConfig),
+    ("baseline", BaselineConfig),
+  ):
     if name in values:
       values[name] = _build(kind, values[name], f"{name}.")
   return _build(Config, values, "")

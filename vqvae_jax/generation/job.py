@@ -16,7 +16,7 @@ from vqvae_jax.config import SampleConfig
 from vqvae_jax.errors import RunError
 from vqvae_jax.generation import modes
 from vqvae_jax.generation.formats import Format, class_folders, open_format
-from vqvae_jax.generation.model import load
+from vqvae_jax.generation.load import load
 from vqvae_jax.generation.progress import Meter
 from vqvae_jax.generation.shards import (
   MANIFEST,

@@ -1,4 +1,4 @@
-"""A trained run as an object on arrays."""
+"""A trained VQ-VAE and its prior as an object on arrays."""
 
 from functools import cached_property, partial
 
@@ -7,10 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Float, Int
 
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ConfigError
+from vqvae_jax.generation.arrays import (
+  BATCH,
+  checked_images,
+  checked_labels,
+  image_keys,
+  map_rows,
+  padded,
+)
 from vqvae_jax.priors import check_sampling, log_prob, sample
 from vqvae_jax.sharding import make_mesh, split
 from vqvae_jax.training import workdir as folder
@@ -22,23 +30,6 @@ from vqvae_jax.training.prior import (
 )
 from vqvae_jax.training.run import load_prior, load_tokenizer
 from vqvae_jax.training.tokenizer import build_tokenizer
-
-# Rows that the convenience methods compute at a time, and on each device.
-BATCH = 250
-
-
-def load(workdir: epath.PathLike, mesh: Mesh | None = None) -> "Model":
-  """The trained tokenizer and prior of a run folder.
-
-  Args:
-    workdir: the run folder of `train.py`.
-    mesh: the devices to work on, by default all.
-
-  Raises:
-    RunError: if it is no run folder, or holds no tokenizer. A missing prior
-      is an error only when it is used.
-  """
-  return Model(workdir, mesh)
 
 
 class Model:
@@ -104,8 +95,8 @@ class Model:
     Args:
       images: [n, h, w, c], uint8, or float in [0, 1].
     """
-    images = self._checked(images)
-    return self._map(self._encode, self.tokenizer_variables, images)
+    images = checked_images(images, self.spec)
+    return map_rows(self._encode, self.mesh, self.tokenizer_variables, images)
 
   def decode(
     self, ids: Int[np.ndarray, "n i j *m"]
@@ -124,8 +115,8 @@ class Model:
       raise ConfigError(
         f"ids from {ids.min()} to {ids.max()} are not all in [0, {size})"
       )
-    return self._map(
-      self._decode, self.tokenizer_variables, ids.astype(np.int32)
+    return map_rows(
+      self._decode, self.mesh, self.tokenizer_variables, ids.astype(np.int32)
     )
 
   def sample(
@@ -143,7 +134,7 @@ class Model:
 
     Image i depends on the weights, the seed, i and its label only.
     """
-    labels = self._labels(labels)
+    labels = checked_labels(labels, self.spec)
     draw = self.sampler(
       temperature=temperature,
       top_k=top_k,
@@ -154,7 +145,7 @@ class Model:
     batch = BATCH * self.mesh.size
     images = []
     for start in range(0, len(labels), batch):
-      rows = _padded(labels[start : start + batch], batch)
+      rows = padded(labels[start : start + batch], batch)
       drawn = draw(seed, start, rows)
       images.append(np.asarray(drawn)[: len(labels) - start])
     return np.concatenate(images).astype(np.float32) / 255
@@ -173,10 +164,10 @@ class Model:
       )
     ids = self.encode(images)
     ids = ids.reshape(len(ids), -1)
-    labels = self._labels(labels)
-    if len(labels) != len(ids):
-      raise ConfigError(f"{len(ids)} images but {len(labels)} labels")
-    return self._map(self._log_prob, self.prior_variables, ids, labels)
+    labels = checked_labels(labels, self.spec, len(ids))
+    return map_rows(
+      self._log_prob, self.mesh, self.prior_variables, ids, labels
+    )
 
   def resolve_guidance(self, guidance: float | None) -> float:
     """The guidance to sample with; None is 0.3, or 0 without classes.
@@ -277,61 +268,3 @@ class Model:
         f"decode_steps {steps} is not between 1 and the {self.prior.length} "
         "ids of an image"
       )
-
-  def _map(self, function, variables, *arrays):
-    """Applies a function in batches of one size, the last one padded."""
-    batch = min(BATCH, -(-len(arrays[0]) // self.mesh.size)) * self.mesh.size
-    results = []
-    for start in range(0, len(arrays[0]), batch):
-      rows = [
-        jax.device_put(
-          _padded(array[start : start + batch], batch), split(self.mesh)
-        )
-        for array in arrays
-      ]
-      result = np.asarray(function(variables, *rows))
-      results.append(result[: len(arrays[0]) - start])
-    return np.concatenate(results)
-
-  def _checked(self, images):
-    images = np.asarray(images)
-    shape = self.spec.image_shape
-    if images.ndim != 4 or images.shape[1:] != tuple(shape):
-      raise ConfigError(
-        f"images of shape {images.shape} are not [n, {shape[0]}, {shape[1]}, "
-        f"{shape[2]}]"
-      )
-    if images.dtype == np.uint8:
-      return images.astype(np.float32) / 255
-    if images.size and not (images.min() >= 0 and images.max() <= 1):
-      raise ConfigError(
-        f"images from {images.min()} to {images.max()} are neither uint8 nor "
-        "in [0, 1]"
-      )
-    return images.astype(np.float32)
-
-  def _labels(self, labels):
-    labels = np.asarray(labels)
-    classes = self.spec.num_classes
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-      raise ConfigError(
-        f"labels of shape {labels.shape}, {labels.dtype}, are not integers [n]"
-      )
-    if labels.size and not (labels.min() >= 0 and labels.max() < classes):
-      raise ConfigError(
-        f"labels from {labels.min()} to {labels.max()} are not all in "
-        f"[0, {classes})"
-      )
-    return labels.astype(np.int32)
-
-
-def image_keys(seed: int, numbers: Int[Array, " n"]) -> Key[Array, " n"]:
-  """The key of each image: a function of the seed and the image's number."""
-  key = jax.random.key(seed)
-  return jax.vmap(lambda n: jax.random.fold_in(key, n))(numbers)
-
-
-def _padded(rows, size):
-  """Repeats the first row until there are `size`."""
-  missing = size - len(rows)
-  return np.concatenate([rows, np.repeat(rows[:1], missing, axis=0)])

@@ -5,57 +5,43 @@ perturb      a training image, its ids drawn anew among the codes near by
 mix          between two training images of one class
 inpaint      a training image, a part of its ids drawn anew by the prior
 reconstruct  a validation image, and what the tokenizer makes of it
+
+These are a VQ-VAE's; for the others see `baseline_modes`.
 """
 
-import dataclasses
 import math
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
 
 from vqvae_jax.config import SampleConfig
-from vqvae_jax.data import Split, load_data
-from vqvae_jax.errors import ConfigError, RunError
+from vqvae_jax.errors import ConfigError
+from vqvae_jax.generation.arrays import image_keys
+from vqvae_jax.generation.baseline import BaselineModel
+from vqvae_jax.generation.baseline_modes import plan_baseline
 from vqvae_jax.generation.labels import labels_of
-from vqvae_jax.generation.model import Model, image_keys
+from vqvae_jax.generation.model import Model
+from vqvae_jax.generation.plan import Plan, Sources, run_images
 from vqvae_jax.sharding import split as split_rows
 from vqvae_jax.training.pictures import to_uint8
 from vqvae_jax.training.tokenizer import to_float
 
-# Images of one block, uint8, from the block's numbers and their labels. They
-# may still be on their way from the device.
-MakeBlock = Callable[[Int[np.ndarray, " b"], Int[np.ndarray, " b"]], jax.Array]
 
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-  """What a job makes.
-
-  Attributes:
-    labels: of all images.
-    shape: of an image.
-    make_block: see `MakeBlock`; always called with as many rows.
-    settings: what the images depend on beside the run's data.
-  """
-
-  labels: Int[np.ndarray, " n"]
-  shape: tuple[int, int, int]
-  make_block: MakeBlock
-  settings: dict[str, Any]
-
-
-def make_plan(config: SampleConfig, model: Model) -> Plan:
+def make_plan(config: SampleConfig, model: Model | BaselineModel) -> Plan:
   """The plan of a job.
 
   Raises:
     UserError: if a setting does not fit the run, or the images that a mode
       starts from are not to be had.
   """
+  if isinstance(model, BaselineModel):
+    return plan_baseline(config, model)
+  if config.mode == "walk":
+    raise ConfigError(
+      "--mode walk is for runs of --model=vae and beta_vae; this one is a vqvae"
+    )
   if config.mode == "reconstruct":
     return _reconstruct(config, model)
   labels = labels_of(config.labels, np.arange(config.num_images), model.spec)
@@ -152,7 +138,7 @@ def _inpaint(config, model):
 
 
 def _reconstruct(config, model):
-  split = _images(model, "validation")
+  split = run_images(model.config, model.spec, "validation")
   height, width, channels = model.spec.image_shape
 
   def make_block(numbers, labels):
@@ -193,11 +179,8 @@ def _varied(config, model, vary, *, sources, prior=False):
     sources: training images that an image is made of.
     prior: whether `vary` needs the prior's weights.
   """
-  split = _images(model, "train")
-  of_class = [
-    np.flatnonzero(split.labels == label)
-    for label in range(model.spec.num_classes)
-  ]
+  split = run_images(model.config, model.spec, "train")
+  chosen = Sources(split, model.spec, config.mode, sources)
   rows = split_rows(model.mesh)
 
   def make(variables, numbers, seed, images, *others):
@@ -214,47 +197,13 @@ def _varied(config, model, vary, *, sources, prior=False):
   )
 
   def make_block(numbers, labels):
-    chosen = np.stack(
-      [
-        _choose(config.seed, number, of_class[label], sources)
-        for number, label in zip(numbers, labels, strict=True)
-      ],
-      axis=1,
-    )
-    arrays = [split.gather(row)["image"] for row in chosen]
+    arrays = chosen.gather(config.seed, numbers, labels)
     arrays += [np.asarray(labels, np.int32)] * prior
     arrays = [jax.device_put(x, rows) for x in arrays]
     numbers = jax.device_put(np.asarray(numbers, np.int32), rows)
     return compiled(variables, numbers, config.seed, *arrays)
 
-  empty = [
-    name
-    for name, found in zip(model.spec.class_names, of_class, strict=False)
-    if len(found) < sources
-  ]
-  if empty:
-    raise ConfigError(
-      f"--mode {config.mode} needs {sources} training images of a class; "
-      f"{empty[0]} has fewer"
-    )
   return make_block
-
-
-def _choose(seed, number, candidates, sources):
-  """Different training images, by the number of the new one."""
-  rng = np.random.default_rng((seed, number))
-  return rng.choice(candidates, sources, replace=False)
-
-
-def _images(model: Model, name: str) -> Split:
-  """A split of the run's images, read again from where they were."""
-  data = load_data(model.config)
-  if data.spec.digest != model.spec.digest:
-    raise RunError(
-      f"the run was trained on other images than {model.config.dataset} holds "
-      "now"
-    )
-  return data[name]
 
 
 def _weights(model, *, prior=False):

@@ -1,8 +1,11 @@
 """Likelihoods of a pixel: what the decoder's output means.
 
 Images are float in [0, 1]. Each loss is a mean over all pixels of the negative
-log-likelihood, less the terms that no parameter changes.
+log-likelihood, less the terms that no parameter changes; `log_likelihood` is
+the whole sum.
 """
+
+import math
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -36,6 +39,34 @@ def reconstruction_loss(
   else:
     raise ValueError(f"likelihood {kind!r} is unknown")
   return error.mean(axes)
+
+
+def log_likelihood(
+  kind: str,
+  outputs: Float[Array, "*b h w c"],
+  images: Float[Array, "*b h w c"],
+  pixel_std: float,
+) -> Float[Array, "*b"]:
+  """Log-likelihood of each image in nats, summed over pixels.
+
+  Args:
+    kind: "gaussian": the log-density of N(outputs + 0.5, pixel_std^2), with
+      its constant. "bernoulli": less the cross entropy, the outputs being
+      logits and the images probabilities. That is a log-probability for black
+      and white pixels only; of grey ones no density would be normalised
+      (Loaiza-Ganem and Cunningham 2019, arXiv 1907.06845).
+    outputs: of the decoder.
+    images: in [0, 1].
+    pixel_std: of the gaussian.
+  """
+  axes = (-3, -2, -1)
+  if kind == "gaussian":
+    error = (images - 0.5 - outputs) / pixel_std
+    constant = math.log(pixel_std) + 0.5 * math.log(2 * math.pi)
+    return (-0.5 * error**2 - constant).sum(axes)
+  if kind == "bernoulli":
+    return (images * outputs - nn.softplus(outputs)).sum(axes)
+  raise ValueError(f"likelihood {kind!r} has no log-likelihood")
 
 
 def to_pixels(

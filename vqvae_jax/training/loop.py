@@ -117,7 +117,8 @@ def run_stage(
   train_step = partial(
     jax.jit(st.make_train_step(task, config), donate_argnums=1), task.frozen
   )
-  select = jax.jit(st.make_select(config), donate_argnums=0)
+  select = st.make_select(config) if task.selects else st.keep_latest
+  select = jax.jit(select, donate_argnums=0)
   finite = jax.jit(st.all_finite)
   evaluate = _make_evaluate(task, data, batch_size, mesh)
   with Checkpoints(workdir / name) as checkpoints:

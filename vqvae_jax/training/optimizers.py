@@ -32,10 +32,13 @@ def optimizer(config: StageConfig) -> optax.GradientTransformation:
   schedule = learning_rate_schedule(config)
   if config.optimizer == "adamw":
     update = optax.adamw(
-      schedule, weight_decay=config.weight_decay, mask=_decayed
+      schedule,
+      b1=config.adam_b1,
+      weight_decay=config.weight_decay,
+      mask=_decayed,
     )
   elif config.optimizer == "adam":
-    update = optax.adam(schedule)
+    update = optax.adam(schedule, b1=config.adam_b1)
   else:
     update = optax.sgd(schedule, momentum=config.momentum)
   if not config.clip_norm:

@@ -97,6 +97,8 @@ class PriorTask:
     frozen: the tokenizer's variables.
   """
 
+  selects = True
+
   def __init__(
     self,
     config: Config,

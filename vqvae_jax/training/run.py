@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
@@ -16,34 +15,32 @@ from vqvae_jax.allocator import keep_freed_memory
 from vqvae_jax.config import MAX_DEFAULT_IDS, Config
 from vqvae_jax.data import Data, DataSpec, load_data
 from vqvae_jax.errors import RunError
-from vqvae_jax.priors import sample
 from vqvae_jax.sharding import (
   check_batch,
   make_mesh,
   replicated,
   start_processes,
 )
-from vqvae_jax.training import checkpoints, pictures, workdir
+from vqvae_jax.training import checkpoints, workdir
+from vqvae_jax.training.baseline import (
+  baseline_task,
+  build_baseline,
+  init_baseline,
+)
 from vqvae_jax.training.loop import run_stage
-from vqvae_jax.training.prior import (
-  build_prior,
-  default_guidance,
-  example,
-  prior_task,
+from vqvae_jax.training.prior import build_prior, example, prior_task
+from vqvae_jax.training.stage_pictures import (
+  baseline_pictures,
+  prior_pictures,
+  tokenizer_pictures,
 )
-from vqvae_jax.training.tokenizer import (
-  TokenizerTask,
-  build_tokenizer,
-  to_float,
-)
-
-PICTURED = 32
-SAMPLES_PER_CLASS = 8
-MAX_CLASSES_PICTURED = 16
+from vqvae_jax.training.tokenizer import TokenizerTask, build_tokenizer
 
 
 def train(config: Config, console: Console | None = None):
-  """Trains what `config.stage` names, going on where an earlier run stopped.
+  """Trains what `config.model` and `config.stage` name.
+
+  An earlier run in the same folder is gone on with.
 
   Args:
     config: of the run; the run folder is `config.resolve_workdir()`.
@@ -63,13 +60,14 @@ def train(config: Config, console: Console | None = None):
   folder = epath.Path(config.resolve_workdir())
   mesh = make_mesh()
   # What needs no data is checked before the data is read.
-  for name in workdir.STAGES:
+  for name in workdir.stages(config.model):
     stage = getattr(config, name)
     batch_size = stage.batch_size or config.batch_size
     check_batch("batch_size", batch_size, stage.accumulate, mesh)
   data = load_data(config)
   spec = data.spec
-  tokenizer = build_tokenizer(config, spec)
+  build = build_tokenizer if config.model == "vqvae" else build_baseline
+  model = build(config, spec)
   folder.mkdir(parents=True, exist_ok=True)
   # Process 0 speaks for all.
   with workdir.lock(folder) if first else contextlib.nullcontext():
@@ -81,11 +79,14 @@ def train(config: Config, console: Console | None = None):
       multihost_utils.sync_global_devices("the run folder is checked")
     if first:
       workdir.write(folder, info)
-    _introduce(console, spec, tokenizer, mesh, folder)
-    if config.stage != "prior":
-      train_tokenizer(config, data, mesh, folder, console)
-    if config.stage != "tokenizer":
-      train_prior(config, data, mesh, folder, console)
+    _introduce(console, config, spec, model, mesh, folder)
+    if config.model != "vqvae":
+      train_baseline(config, data, mesh, folder, console)
+    else:
+      if config.stage != "prior":
+        train_tokenizer(config, data, mesh, folder, console)
+      if config.stage != "tokenizer":
+        train_prior(config, data, mesh, folder, console)
   console.print(f"done: {folder}", highlight=False, soft_wrap=True)
 
 
@@ -110,7 +111,7 @@ def train_tokenizer(
     key_seed=2 * config.seed,
     seed=config.seed,
     workdir=folder,
-    pictures=_tokenizer_pictures(task, data),
+    pictures=tokenizer_pictures(task, data),
     console=console,
     built_upon=None if latest is None else prior,
   )
@@ -136,7 +137,31 @@ def train_prior(
     key_seed=2 * config.seed + 1,
     seed=config.seed,
     workdir=folder,
-    pictures=_prior_pictures(task, config, data.spec),
+    pictures=prior_pictures(task, config, data.spec),
+    console=console,
+  )
+
+
+def train_baseline(
+  config: Config,
+  data: Data,
+  mesh: Mesh,
+  folder: epath.Path,
+  console: Console,
+):
+  """The one stage of every other model; see `train`."""
+  task = baseline_task(config, data.spec)
+  run_stage(
+    workdir.BASELINE,
+    task,
+    config.baseline.resolve(config.model),
+    config.baseline.batch_size or config.batch_size,
+    data,
+    mesh=mesh,
+    key_seed=2 * config.seed,
+    seed=config.seed,
+    workdir=folder,
+    pictures=baseline_pictures(task, data),
     console=console,
   )
 
@@ -169,6 +194,18 @@ def load_prior(
   return _load(epath.Path(folder) / "prior", init, mesh)
 
 
+def load_baseline(
+  folder: epath.PathLike, config: Config, spec: DataSpec, mesh: Mesh
+) -> tuple[PyTree, int]:
+  """A baseline's best variables, on every device, and their step."""
+  model = build_baseline(config, spec)
+  return _load(
+    epath.Path(folder) / workdir.BASELINE,
+    lambda: init_baseline(model, jax.random.key(0)),
+    mesh,
+  )
+
+
 def _load(directory: epath.Path, init: Callable[[], PyTree], mesh: Mesh):
   like = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated(mesh)),
@@ -185,20 +222,23 @@ def _need_tokenizer(folder):
     )
 
 
-def _introduce(console, spec, tokenizer, mesh, folder):
+def _introduce(console, config, spec, model, mesh, folder):
   """Says what will be learnt, on what, and where it goes."""
   height, width, channels = spec.image_shape
-  stride, quantizer = tokenizer.stride, tokenizer.quantizer
-  places = (height // stride) * (width // stride)
-  ids = places * quantizer.ids_per_latent
+  if config.model == "vqvae":
+    places = (height // model.stride) * (width // model.stride)
+    ids = places * model.quantizer.ids_per_latent
+    what = f"{ids} ids an image, {model.quantizer.num_codes} codes"
+  else:
+    ids = 0
+    what = f"{config.model}, {model.latent_dim} latents an image"
   device = mesh.devices.flat[0]
   classes = f"{len(spec.class_names)} classes" * bool(spec.class_names)
   console.print(
     f"{spec.name}: {spec.num_train} training and {spec.num_validation} "
     f"validation images of {height}x{width}x{channels}, "
     f"{classes or 'no labels'}, augmentation {spec.augment}\n"
-    f"{ids} ids an image, {quantizer.num_codes} codes; "
-    f"{mesh.size} {device.platform} device{'s' * (mesh.size > 1)}; "
+    f"{what}; {mesh.size} {device.platform} device{'s' * (mesh.size > 1)}; "
     f"run folder {folder}",
     highlight=False,
     soft_wrap=True,
@@ -210,55 +250,3 @@ def _introduce(console, spec, tokenizer, mesh, folder):
       "fewer",
       highlight=False,
     )
-
-
-def _tokenizer_pictures(task, data):
-  split = data["validation"]
-  originals = split.gather(np.arange(min(PICTURED, len(split))))["image"]
-
-  @jax.jit
-  def reconstruct(variables, images):
-    ids = task.model.apply(variables, images, method="encode")
-    return task.model.apply(variables, ids, method="decode")
-
-  def draw(variables, sums):
-    others = reconstruct(variables, to_float(jnp.asarray(originals)))
-    return {
-      "reconstructions": pictures.pairs(
-        originals, pictures.to_uint8(jax.device_get(others)), columns=16
-      ),
-      "codebook_usage": pictures.usage_plot(sums["codes"]),
-    }
-
-  return draw
-
-
-def _prior_pictures(task, config, spec):
-  classes = min(spec.num_classes, MAX_CLASSES_PICTURED)
-  labels = np.repeat(np.arange(classes, dtype=np.int32), SAMPLES_PER_CLASS)
-  keys = jax.vmap(lambda n: jax.random.fold_in(jax.random.key(0), n))(
-    jnp.arange(len(labels))
-  )
-
-  @jax.jit
-  def draw_samples(variables, tokenizer_variables):
-    ids = sample(
-      task.model,
-      variables["params"],
-      keys,
-      jnp.asarray(labels),
-      guidance=default_guidance(config, spec) or None,
-    )
-    ids = ids.reshape(-1, *task.model.grid)
-    return task.tokenizer.apply(tokenizer_variables, ids, method="decode")
-
-  def draw(variables, sums):
-    del sums
-    images = draw_samples(variables, task.frozen)
-    return {
-      "samples": pictures.grid(
-        pictures.to_uint8(jax.device_get(images)), SAMPLES_PER_CLASS
-      )
-    }
-
-  return draw

@@ -28,9 +28,12 @@ class Task(Protocol):
     frozen: arrays that the methods read and no step changes (the tokenizer,
       while the prior is trained). They are passed as an argument, so that no
       compiled program holds them as constants.
+    selects: whether the validation loss says which weights are best. Where it
+      does not (adversarial training), the latest are kept.
   """
 
   frozen: PyTree
+  selects: bool
 
   def init(self, key: Key[Array, ""], batch: Batch) -> PyTree:
     """First variables: params, and codebook ({} for a model without one).
@@ -55,7 +58,10 @@ class Task(Protocol):
     """Sums over the images whose `batch["mask"]` is 1."""
 
   def summarize(self, sums: PyTree) -> Metrics:
-    """Validation metrics from sums over the split; `loss` is what selects."""
+    """Validation metrics from sums over the split; `loss` is what selects.
+
+    Where nothing selects, it is only reported.
+    """
 
   def warning(self, sums: PyTree) -> str | None:
     """What is amiss at the end of the training, and which flag mends it.
@@ -72,12 +78,15 @@ class TrainState:
   Attributes:
     step: optimizer steps done.
     params: weights.
-    codebook: the codebook's running statistics, or {}.
+    codebook: the running statistics of the codebook, or of a model's batch
+      normalisation, or {}.
     opt_state: of the optimizer.
     average: running average of the weights, or {} where it is off.
     plateau: reduce-on-plateau's state; its scale multiplies every update.
-    best: the variables with the least validation loss so far.
-    best_loss: that loss, infinite before the first evaluation.
+    best: the variables with the least validation loss so far, or the latest
+      that were evaluated, where that loss does not select.
+    best_loss: that loss, infinite before the first evaluation, and always
+      where it does not select.
     best_step: its step.
     stale: evaluations since then.
   """
@@ -211,6 +220,17 @@ def make_select(config: StageConfig):
     )
 
   return select
+
+
+def keep_latest(state: TrainState, loss: Float[Array, ""]) -> TrainState:
+  """What `make_select` gives, where the validation loss does not select.
+
+  The best loss stays infinite, so checkpoints hold the weights of their own
+  step.
+  """
+  del loss
+  best, best_step = _copy((weights_to_use(state), state.step))
+  return state.replace(best=best, best_step=best_step)
 
 
 def all_finite(tree: PyTree) -> Bool[Array, ""]:

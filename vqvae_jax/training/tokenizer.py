@@ -35,6 +35,7 @@ class TokenizerTask:
   """Trains a `VQVAE`; see `state.Task`."""
 
   frozen = ()
+  selects = True
 
   def __init__(
     self, config: Config, spec: DataSpec, dtype: DTypeLike | None = None

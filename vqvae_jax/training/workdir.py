@@ -3,6 +3,7 @@
 config.json      settings, and what is known of the data
 tokenizer/       checkpoints of stage 1
 prior/           checkpoints of stage 2
+baseline/        in the place of both, of a model with one stage
 metrics.jsonl    one line for each reported step
 tensorboard/     the same for TensorBoard
 pictures/        reconstructions, samples, usage of the codebook
@@ -36,7 +37,10 @@ CHANGEABLE = {
   "eval_every",
   "checkpoint_every",
 }
+# Of a VQ-VAE.
 STAGES = ("tokenizer", "prior")
+# Of every other model.
+BASELINE = "baseline"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +49,11 @@ class RunInfo:
 
   config: cfg.Config
   spec: DataSpec
+
+
+def stages(model: str) -> tuple[str, ...]:
+  """The stages of a model: names of settings, of folders, of metrics."""
+  return STAGES if model == "vqvae" else (BASELINE,)
 
 
 @contextlib.contextmanager
@@ -120,7 +129,7 @@ def check_same_run(workdir: epath.PathLike, new: RunInfo):
         "folder; name a new or an empty one with --workdir"
       )
     return
-  trained = {s: latest_step(workdir / s) for s in STAGES}
+  trained = {s: latest_step(workdir / s) for s in (*STAGES, BASELINE)}
   if not any(step is not None for step in trained.values()):
     return
   old = read(workdir)

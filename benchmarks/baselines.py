@@ -1,0 +1,174 @@
+"""Every generator in one picture, after as many epochs on the same images.
+
+Trains an autoencoder with 2 latents and one with more, a VAE, a beta-VAE, a
+DCGAN and a VQ-VAE (each of its two stages) for 25 epochs of 800 digits, with
+augmentation and all else at its default. Draws docs/baselines.png: validation
+images and their reconstructions, samples in the order of the classes, and the
+latents of the narrow autoencoder. Prints a row for each: the error of the
+reconstructions and the seconds of training, with compilation.
+
+Each run is a folder under --workdir; what is finished there is not trained
+again.
+
+  python benchmarks/baselines.py
+"""
+
+import dataclasses
+import pathlib
+import sys
+import time
+
+import jax
+import matplotlib.figure
+import numpy as np
+import tyro
+
+# This package is the one in this checkout, installed or not.
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from vqvae_jax.config import (
+  BaselineConfig,
+  Config,
+  PriorConfig,
+  TokenizerConfig,
+)
+from vqvae_jax.data import load_data
+from vqvae_jax.generation import load
+from vqvae_jax.training import train
+
+# Name of the folder: title, --model, what differs from the defaults.
+MODELS = {
+  "ae-2": ("autoencoder,\n2 latents", "ae", {"latent_dim": 2}),
+  "ae": ("autoencoder", "ae", {}),
+  "vae": ("VAE", "vae", {}),
+  "beta_vae": ("beta-VAE,\nbeta 4", "beta_vae", {}),
+  "dcgan": ("DCGAN", "dcgan", {}),
+  "vqvae": ("VQ-VAE\nand prior", "vqvae", {}),
+}
+# Of each class.
+SAMPLES = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  # As of train.py, as the next two.
+  dataset: str = "mnist5k"
+  # Where TFDS sets are prepared.
+  data_dir: str | None = None
+  # Training images, validation included.
+  num_train_images: int = 1000
+  # Times that each image is seen.
+  epochs: int = 25
+  # Where the run folders are.
+  workdir: str = "runs/baselines"
+  # The picture.
+  out: str = "docs/baselines.png"
+  # Seed of the runs and of the samples.
+  seed: int = 0
+
+
+def configure(name: str, options: Options) -> Config:
+  """The settings of a run."""
+  _, model, changes = MODELS[name]
+  shared = Config(
+    dataset=options.dataset,
+    data_dir=options.data_dir,
+    num_train_images=options.num_train_images,
+    workdir=f"{options.workdir}/{name}",
+    model=model,
+    seed=options.seed,
+  )
+  images = options.num_train_images - options.num_train_images // 5
+  stage = {"steps": options.epochs * images // shared.batch_size}
+  return dataclasses.replace(
+    shared,
+    baseline=BaselineConfig(**stage, **changes),
+    tokenizer=TokenizerConfig(**stage),
+    prior=PriorConfig(**stage),
+  )
+
+
+def one_of_each(split, classes):
+  """Rows of the first validation image of each class."""
+  return [int(np.flatnonzero(split.labels == n)[0]) for n in range(classes)]
+
+
+def lines(images, columns) -> np.ndarray:
+  """Images in lines, with a little white between them."""
+  count, height, width, channels = images.shape
+  padded = np.ones((count, height + 2, width + 2, channels))
+  padded[:, :height, :width] = images
+  page = padded.reshape(-1, columns, height + 2, width + 2, channels)
+  page = page.swapaxes(1, 2).reshape(-1, columns * (width + 2), channels)
+  return page[:-2, :-2].squeeze()
+
+
+def draw(rows, latents, labels, out):
+  """A row for each model, and the map of the latents on the right."""
+  figure = matplotlib.figure.Figure(figsize=(13, 6), layout="constrained")
+  grid = figure.add_gridspec(len(rows), 3, width_ratios=[10, 10, 8])
+  titles = "validation images, reconstructions below", "samples"
+  columns = len(rows[0][2]) // SAMPLES
+  for i, (title, *parts) in enumerate(rows):
+    for column, shown in enumerate(parts):
+      axes = figure.add_subplot(grid[i, column])
+      axes.set_xticks([])
+      axes.set_yticks([])
+      axes.spines[:].set_visible(False)
+      axes.set_anchor("N")
+      if shown is not None:
+        axes.imshow(lines(shown, columns), cmap="gray", vmin=0, vmax=1)
+      if not column:
+        axes.set_ylabel(title, rotation=0, ha="right", va="center")
+      if not i:
+        axes.set_title(titles[column], fontsize=10)
+  axes = figure.add_subplot(grid[:, 2])
+  points = axes.scatter(*latents.T, c=labels, cmap="tab10", s=6)
+  handles, _ = points.legend_elements(num=None)
+  axes.legend(
+    handles, np.unique(labels), loc="center left", bbox_to_anchor=(1, 0.5)
+  )
+  axes.set_title("training images in 2 latents", fontsize=10)
+  pathlib.Path(out).parent.mkdir(parents=True, exist_ok=True)
+  figure.savefig(out, dpi=110)
+
+
+def main():
+  options = tyro.cli(Options, description=__doc__)
+  print(f"device={jax.devices()[0].device_kind}")
+  data = load_data(configure("ae", options))
+  classes, validation = data.spec.num_classes, data["validation"]
+  shown = one_of_each(validation, classes)
+  labels = np.tile(np.arange(classes), SAMPLES)
+  originals = validation.gather(np.array(shown))["image"] / 255
+  rows, table = [], []
+  for name, (title, model, _) in MODELS.items():
+    config = configure(name, options)
+    fresh = not pathlib.Path(config.workdir, "config.json").exists()
+    start = time.monotonic()
+    train(config)
+    seconds = f"{time.monotonic() - start:.0f}" if fresh else "resumed"
+    loaded = load(config.workdir)
+    others = None
+    if model == "vqvae":
+      others = loaded.decode(loaded.encode(validation.images))
+    elif model != "dcgan":
+      others = loaded.reconstruct(validation.images, validation.labels)
+    if name == "ae-2":
+      train_split = data["train"]
+      latents = loaded.encode(train_split.images, train_split.labels)
+      map_of = latents, train_split.labels
+    error = "none"
+    if others is not None:
+      error = f"{np.mean((others - validation.images / 255) ** 2):.4f}"
+      others = np.concatenate([originals, others[shown]])
+    rows.append((title, others, loaded.sample(labels, options.seed)))
+    table.append((title.replace("\n", " "), error, seconds))
+  draw(rows, *map_of, options.out)
+  print("| model | validation MSE | seconds |\n|---|---|---|")
+  for row in table:
+    print(f"| {' | '.join(row)} |")
+
+
+if __name__ == "__main__":
+  main()

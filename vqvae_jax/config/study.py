@@ -1,0 +1,150 @@
+"""The settings of the study, `python -m vqvae_jax.study`'s flags."""
+
+import dataclasses
+from typing import ClassVar, Literal
+
+from vqvae_jax.config import checks
+from vqvae_jax.config.baseline import BaselineConfig
+from vqvae_jax.config.prior import PriorConfig
+from vqvae_jax.config.tokenizer import TokenizerConfig
+from vqvae_jax.config.training import Augment, Config
+from vqvae_jax.errors import ConfigError
+
+Generator = Literal[
+  "vqvae",
+  "vqvae-perturb",
+  "vqvae-mix",
+  "vqvae-inpaint",
+  "ae",
+  "vae",
+  "vae-walk",
+  "beta_vae",
+  "dcgan",
+]
+JudgeName = Literal["simple", "tuned"]
+
+# Optimizer steps of --quick, of each stage and of a judge.
+QUICK_STEPS = {"tokenizer": 400, "prior": 500, "baseline": 400, "judge": 600}
+QUICK_SEEDS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyConfig:
+  """Do generated images help a classifier? Compares ways to grow a small set.
+
+  Of the real images a fifth validates: settings are chosen there. Test images
+  are read once, at the end, when all choices are made.
+  """
+
+  PREFIX: ClassVar[str] = ""
+
+  # Images to learn; see train.py --help.
+  dataset: str = "mnist5k"
+  # Where TFDS sets are prepared; by default TFDS's own choice.
+  data_dir: str | None = None
+  # Pixels: the shorter side is resized to this, then the centre is cropped.
+  image_size: int | None = None
+  # 1 (grey) or 3 (RGB); by default as in the data.
+  channels: Literal[1, 3] | None = None
+  # Regular expression on file paths of folder:DIR; files with the same first
+  # group stay on one side of every split: a patient, say.
+  group_regex: str | None = None
+  # Real images, validation included (1000: 800 and 200), a class-balanced
+  # choice by seed; 0 takes all.
+  num_real: int = 1000
+  # Generated images of each generator.
+  num_synthetic: int = 10_000
+  # How often the whole comparison is made, each time with another choice of
+  # real images, other generators and other judges.
+  seeds: int = 3
+  # Folder of the study; the same command goes on where it stopped.
+  out: str = "study"
+  # What makes images: vqvae by its prior or by varying training images
+  # (vqvae-perturb, vqvae-mix, vqvae-inpaint), autoencoders (ae, vae, beta_vae;
+  # vae-walk: from training images), dcgan.
+  generators: tuple[Generator, ...] = ("vqvae", "vae", "dcgan")
+  # Classifiers that judge: simple (a small CNN), tuned (a stronger one).
+  judges: tuple[JudgeName, ...] = ("simple", "tuned")
+  # Generated images over real ones, for the generator that is best on
+  # validation images: 1 2 5 10 20 50, say. By default --num-synthetic alone.
+  sweep: tuple[int, ...] = ()
+  # Share of real images in each batch where generated ones are added, in
+  # (0, 1); which of several is best is found on validation images.
+  real_shares: tuple[float, ...] = (0.5,)
+  # Optimizer steps of a judge, the same for every arm.
+  judge_steps: int = 1500
+  # Leave out generated images that look like no or another class to judges of
+  # real images, or that copy a training image.
+  filter: bool = False
+  # Read the test images at the end; no choice can be made after that.
+  test: bool = True
+  # Augmentation that the generators are trained with; see train.py --help.
+  augment: Augment = "auto"
+  # Everything shorter, with two seeds: 15 minutes on two CPU cores.
+  quick: bool = False
+  # The VQ-VAE.
+  tokenizer: TokenizerConfig = dataclasses.field(
+    default_factory=TokenizerConfig
+  )
+  # The model of its ids.
+  prior: PriorConfig = dataclasses.field(default_factory=PriorConfig)
+  # The other generators.
+  baseline: BaselineConfig = dataclasses.field(default_factory=BaselineConfig)
+
+  def __post_init__(self):
+    checks.choices(self)
+    checks.at_least(self, "num_real", 0)
+    for name in ("num_synthetic", "seeds", "judge_steps"):
+      checks.at_least(self, name, 1)
+    for name in ("generators", "judges", "real_shares"):
+      values = getattr(self, name)
+      if not values or len(set(values)) < len(values):
+        given = " ".join(map(str, values)) or "(none)"
+        raise ConfigError(
+          f"{checks.flag(self, name)} {given}: one or more, each once"
+        )
+    for share in self.real_shares:
+      if not 0 < share < 1:
+        raise ConfigError(f"--real-shares {share} is not in (0, 1)")
+    if any(multiplier < 1 for multiplier in self.sweep):
+      raise ConfigError(f"--sweep {min(self.sweep)} is below 1")
+    if not self.out:
+      raise ConfigError("--out is empty; try study")
+    # What the runs of train.py would refuse, before the first of them.
+    self.run_config(0, "")
+
+  def resolved(self) -> "StudyConfig":
+    """With what `--quick` shortens."""
+    if not self.quick:
+      return self
+    return dataclasses.replace(
+      self,
+      seeds=min(self.seeds, QUICK_SEEDS),
+      judge_steps=min(self.judge_steps, QUICK_STEPS["judge"]),
+      judges=self.judges[:1],
+      **{
+        name: dataclasses.replace(
+          getattr(self, name), steps=min(getattr(self, name).steps, steps)
+        )
+        for name, steps in QUICK_STEPS.items()
+        if name != "judge"
+      },
+    )
+
+  def run_config(self, seed: int, workdir: str, model: str = "vqvae") -> Config:
+    """The settings of the run of train.py that trains one generator."""
+    return Config(
+      dataset=self.dataset,
+      data_dir=self.data_dir,
+      image_size=self.image_size,
+      channels=self.channels,
+      group_regex=self.group_regex,
+      num_train_images=self.num_real or None,
+      augment=self.augment,
+      seed=seed,
+      workdir=workdir,
+      model=model,
+      tokenizer=self.tokenizer,
+      prior=self.prior,
+      baseline=self.baseline,
+    )

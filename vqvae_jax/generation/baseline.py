@@ -1,0 +1,269 @@
+"""A trained baseline as an object on arrays."""
+
+from functools import cached_property, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+from jax.sharding import Mesh
+from jaxtyping import Float, Int
+
+from vqvae_jax.data import DataSpec
+from vqvae_jax.errors import ConfigError
+from vqvae_jax.generation.arrays import (
+  BATCH,
+  checked_images,
+  checked_labels,
+  image_keys,
+  map_rows,
+  padded,
+)
+from vqvae_jax.generation.plan import Sources, run_images
+from vqvae_jax.generation.walk import walk
+from vqvae_jax.models.autoencoder import class_gaussians
+from vqvae_jax.sharding import make_mesh, split
+from vqvae_jax.training import workdir as folder
+from vqvae_jax.training.baseline import as_applied, build_baseline
+from vqvae_jax.training.checkpoints import digest
+from vqvae_jax.training.run import load_baseline
+from vqvae_jax.training.tokenizer import to_float
+
+WALK_STEPS = 10
+STEP_SIZE = 0.3
+
+
+class BaselineModel:
+  """An autoencoder, a VAE or a DCGAN, ready for arrays.
+
+  Attributes:
+    config: of the run.
+    spec: what is known of its data: image shape, class names, ...
+    mesh: the devices that work is divided among.
+    network: the Flax module.
+    variables: of the best step; of a DCGAN, of the last one.
+    step: that step.
+  """
+
+  def __init__(self, workdir: epath.PathLike, mesh: Mesh | None = None):
+    info = folder.read(workdir)
+    self.config = info.config
+    self.spec: DataSpec = info.spec
+    self.mesh = mesh or make_mesh()
+    self.network = build_baseline(info.config, info.spec)
+    loaded, self.step = load_baseline(
+      workdir, info.config, info.spec, self.mesh
+    )
+    self.variables = (
+      as_applied(loaded)
+      if self.config.model == "dcgan"
+      else {"params": loaded["params"]}
+    )
+    rows = split(self.mesh)
+    self._encode = jax.jit(
+      lambda *args: self.network.apply(*args, method="encode")[0],
+      out_shardings=rows,
+    )
+    self._decode = jax.jit(
+      partial(self.network.apply, method=self._to_pixels), out_shardings=rows
+    )
+
+  @property
+  def _to_pixels(self):
+    return "generate" if self.config.model == "dcgan" else "pixels"
+
+  @cached_property
+  def digest(self) -> str:
+    """Hex digest of the model's arrays."""
+    return digest(self.variables)
+
+  @property
+  def described(self) -> str:
+    """What it is, for messages: "an ae", "a vae"."""
+    name = self.config.model
+    return f"{'an' if name == 'ae' else 'a'} {name}"
+
+  def encode(
+    self, images, labels: Int[np.ndarray, " n"]
+  ) -> Float[np.ndarray, "n d"]:
+    """The latents of images; of a VAE, the means of their posteriors.
+
+    Args:
+      images: [n, h, w, c], uint8, or float in [0, 1].
+      labels: of them; an autoencoder's latents do not depend on them.
+
+    Raises:
+      ConfigError: if the arrays do not fit, or the model has no encoder.
+    """
+    self.need_encoder("encode")
+    images = checked_images(images, self.spec)
+    labels = checked_labels(labels, self.spec, len(images))
+    return map_rows(self._encode, self.mesh, self.variables, images, labels)
+
+  def decode(
+    self, latents: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]
+  ) -> Float[np.ndarray, "n h w c"]:
+    """Latents, or a DCGAN's noise, to images in [0, 1].
+
+    Raises:
+      ConfigError: if the arrays do not fit.
+    """
+    latents = np.asarray(latents, np.float32)
+    width = self.network.latent_dim
+    if latents.ndim != 2 or latents.shape[1] != width:
+      raise ConfigError(
+        f"latents of shape {latents.shape} are not [n, {width}]"
+      )
+    labels = checked_labels(labels, self.spec, len(latents))
+    return map_rows(self._decode, self.mesh, self.variables, latents, labels)
+
+  def reconstruct(
+    self, images, labels: Int[np.ndarray, " n"]
+  ) -> Float[np.ndarray, "n h w c"]:
+    """Images encoded and decoded; see `encode`."""
+    return self.decode(self.encode(images, labels), labels)
+
+  def sample(
+    self,
+    labels: Int[np.ndarray, " n"],
+    seed: int = 0,
+    *,
+    temperature: float = 1.0,
+  ) -> Float[np.ndarray, "n h w c"]:
+    """New images of these classes, float in [0, 1].
+
+    Image i depends on the weights, the seed, i and its label only.
+    """
+    labels = checked_labels(labels, self.spec)
+    draw = self.sampler(temperature)
+    batch = BATCH * self.mesh.size
+    images = []
+    for start in range(0, len(labels), batch):
+      drawn = draw(seed, start, padded(labels[start : start + batch], batch))
+      images.append(np.asarray(drawn)[: len(labels) - start])
+    return np.concatenate(images).astype(np.float32) / 255
+
+  def sampler(self, temperature: float = 1.0):
+    """A compiled function that draws blocks of images.
+
+    Args:
+      temperature: factor of the latents' standard deviation.
+
+    Returns:
+      `draw(seed, first, labels)`: uint8 images [b, h, w, c] on the devices,
+      numbered from `first` on, for int32 labels [b]. All blocks should be of
+      one size: another size compiles again, and rounds differently.
+
+    Raises:
+      ConfigError: if the temperature is negative or not finite.
+      UserError: if an autoencoder's training images are not to be had.
+    """
+    if not 0 <= temperature < np.inf:
+      raise ConfigError(f"temperature {temperature} is not in [0, inf)")
+    rows = split(self.mesh)
+    gaussians = self._gaussians if self.config.model == "ae" else None
+
+    def draw(variables, gaussians, seed, first, labels):
+      keys = image_keys(seed, first + jnp.arange(labels.shape[0]))
+      keys = jax.lax.with_sharding_constraint(keys, rows)
+      width = self.network.latent_dim
+      noise = jax.vmap(lambda key: jax.random.normal(key, (width,)))(keys)
+      latents = temperature * noise
+      if gaussians is not None:
+        means, factors = gaussians
+        spread = jnp.einsum("bij,bj->bi", factors[labels], latents)
+        latents = means[labels] + spread
+      made = self.network.apply(
+        variables, latents, labels, method=self._to_pixels
+      )
+      return jnp.round(made * 255).astype(jnp.uint8)
+
+    compiled = jax.jit(draw, out_shardings=rows)
+
+    def run(seed, first, labels):
+      labels = jax.device_put(np.asarray(labels, np.int32), rows)
+      return compiled(self.variables, gaussians, seed, first, labels)
+
+    return run
+
+  def walker(self, steps: int = WALK_STEPS, step_size: float = STEP_SIZE):
+    """A compiled function that varies blocks of images; see `walk.walk`.
+
+    Args:
+      steps: of each walk.
+      step_size: of each step, a distance in pixels.
+
+    Returns:
+      `draw(seed, numbers, images, labels)`: uint8 images [b, h, w, c] from
+      uint8 ones, each by a walk of its own that its number decides.
+
+    Raises:
+      ConfigError: if the model is no VAE.
+    """
+    if self.config.model not in ("vae", "beta_vae"):
+      raise ConfigError(
+        "--mode walk is for runs of --model=vae and beta_vae; this one is "
+        f"{self.described}"
+      )
+    rows = split(self.mesh)
+    network = self.network
+
+    def draw(variables, seed, numbers, images, labels):
+      means, _ = network.apply(
+        variables, to_float(images), labels, method="encode"
+      )
+
+      def wander(row):
+        start, label, key = row
+
+        def pixels(latents):
+          return network.apply(
+            variables, latents[None], label[None], method="pixels"
+          )[0]
+
+        return pixels(walk(pixels, start, key, steps, step_size))
+
+      # A few at a time: each holds a Jacobian.
+      keys = image_keys(seed, numbers)
+      made = jax.lax.map(wander, (means, labels, keys), batch_size=16)
+      return jnp.round(made * 255).astype(jnp.uint8)
+
+    compiled = jax.jit(draw, out_shardings=rows)
+
+    def run(seed, numbers, images, labels):
+      arrays = np.asarray(numbers, np.int32), images, labels
+      arrays = [jax.device_put(x, rows) for x in arrays]
+      return compiled(self.variables, seed, *arrays)
+
+    return run
+
+  @cached_property
+  def _gaussians(self):
+    """Means and factors of each class's latents, fitted to training images.
+
+    On one device, so that workers with more of them find the same bytes.
+    """
+    train = run_images(self.config, self.spec, "train")
+    # Two images of a class, or its covariance would be 0.
+    Sources(train, self.spec, "prior", 2)
+    device = make_mesh([self.mesh.devices.flat[0]])
+    variables = jax.device_get(self.variables)
+    encode = jax.jit(
+      lambda *args: self.network.apply(*args, method="encode")[0]
+    )
+    found = []
+    for start in range(0, len(train), BATCH):
+      rows = train.gather(np.arange(start, min(start + BATCH, len(train))))
+      images = checked_images(rows["image"], self.spec)
+      found.append(
+        map_rows(encode, device, variables, images, rows["label"], batch=BATCH)
+      )
+    fitted = class_gaussians(
+      np.concatenate(found), train.labels, self.spec.num_classes
+    )
+    return jax.tree.map(lambda x: np.asarray(x, np.float32), fitted)
+
+  def need_encoder(self, what: str):
+    """Raises `ConfigError`, naming `what` needs one, if there is none."""
+    if self.config.model == "dcgan":
+      raise ConfigError(f"{what} needs an encoder; a dcgan has none")

@@ -1,0 +1,85 @@
+"""What a job makes, and the training images that it may start from."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from vqvae_jax.config import Config
+from vqvae_jax.data import DataSpec, Split, load_data
+from vqvae_jax.errors import ConfigError, RunError
+
+# Images of one block, uint8, from the block's numbers and their labels. They
+# may still be on their way from the device.
+MakeBlock = Callable[[Int[np.ndarray, " b"], Int[np.ndarray, " b"]], jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """What a job makes.
+
+  Attributes:
+    labels: of all images.
+    shape: of an image.
+    make_block: see `MakeBlock`; always called with as many rows.
+    settings: what the images depend on beside the run's data.
+  """
+
+  labels: Int[np.ndarray, " n"]
+  shape: tuple[int, int, int]
+  make_block: MakeBlock
+  settings: dict[str, Any]
+
+
+def run_images(config: Config, spec: DataSpec, name: str) -> Split:
+  """A split of a run's images, read again from where they were.
+
+  Raises:
+    RunError: if other images are there now.
+  """
+  data = load_data(config)
+  if data.spec.digest != spec.digest:
+    raise RunError(
+      f"the run was trained on other images than {config.dataset} holds now"
+    )
+  return data[name]
+
+
+class Sources:
+  """Training images of each class, chosen by the number of the new image."""
+
+  def __init__(self, split: Split, spec: DataSpec, mode: str, count: int):
+    """Args: see `choose`; `mode` is what needs `count` images of a class.
+
+    Raises:
+      ConfigError: if a class has fewer.
+    """
+    self._split = split
+    self._count = count
+    self._of_class = [
+      np.flatnonzero(split.labels == label) for label in range(spec.num_classes)
+    ]
+    needs = f"--mode {mode} needs {count} training images of a class"
+    for label, found in enumerate(self._of_class):
+      if len(found) < count:
+        name = spec.class_names[label] if spec.class_names else spec.name
+        raise ConfigError(f"{needs}; {name} has fewer")
+
+  def choose(self, seed: int, number: int, label: int) -> Int[np.ndarray, " m"]:
+    """Different rows of a class, `count` of them."""
+    rng = np.random.default_rng((seed, number))
+    return rng.choice(self._of_class[label], self._count, replace=False)
+
+  def gather(
+    self,
+    seed: int,
+    numbers: Int[np.ndarray, " b"],
+    labels: Int[np.ndarray, " b"],
+  ) -> list[np.ndarray]:
+    """`count` uint8 arrays [b, h, w, c], a row for each new image."""
+    pairs = zip(numbers, labels, strict=True)
+    chosen = np.stack([self.choose(seed, *pair) for pair in pairs], axis=1)
+    return [self._split.gather(rows)["image"] for rows in chosen]
