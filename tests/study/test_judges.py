@@ -1,0 +1,230 @@
+"""Judges learn from parts in the shares asked for."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vqvae_jax.errors import ConfigError, RunError
+from vqvae_jax.study import judges
+from vqvae_jax.study.judges import JUDGES, SIMPLE, train_judge
+from vqvae_jax.study.parts import Part, batch_rows
+
+
+def bars(n, seed=0):
+  """Noisy pictures: a bright bar across (0), upright (1), or none (2)."""
+  rng = np.random.default_rng(seed)
+  labels = np.arange(n) % 3
+  images = rng.integers(100, size=(n, 8, 8, 1)).astype(np.uint8)
+  for image, label, place in zip(
+    images, labels, rng.integers(1, 7, size=n), strict=True
+  ):
+    if label < 2:
+      (image if label == 0 else image.swapaxes(0, 1))[place] = 255
+  return images, labels
+
+
+def distance(params, others):
+  return max(
+    float(np.abs(a - b).max())
+    for a, b in zip(
+      jax.tree.leaves(params), jax.tree.leaves(others), strict=True
+    )
+  )
+
+
+@pytest.fixture(scope="module")
+def trained():
+  """Each judge after a short training, and its losses."""
+  result = {}
+  for name, judge in JUDGES.items():
+    losses = []
+    params = train_judge(
+      judge,
+      [Part(*bars(300))],
+      3,
+      seed=0,
+      steps=150,
+      on_progress=lambda *args, losses=losses: losses.append(args),
+    )
+    result[name] = params, losses
+  return result
+
+
+@pytest.mark.parametrize("name", JUDGES)
+def test_a_judge_learns_what_can_be_told_apart(trained, name):
+  params, losses = trained[name]
+  assert [step for step, _ in losses] == [50, 100, 150]
+  assert losses[-1][1] < losses[0][1] - 0.1
+  images, labels = bars(90, seed=1)
+  read = judges.predict(JUDGES[name], params, images).argmax(1)
+  assert (read == labels).mean() > 0.95
+
+
+@pytest.mark.parametrize("name", JUDGES)
+def test_logits_are_linear_in_the_features(trained, name):
+  params, _ = trained[name]
+  images, _ = bars(judges.READ + 7)
+  features = judges.features(JUDGES[name], params, images)
+  assert features.shape == (len(images), 128)
+  assert features.min() >= 0
+  logits = judges.predict(JUDGES[name], params, images)
+  assert logits.dtype == np.float32
+  last = jax.device_get(params["logits"])
+  np.testing.assert_allclose(
+    features @ last["kernel"] + last["bias"], logits, atol=1e-4
+  )
+  # Rows of the padded rest are those of a batch of their own.
+  np.testing.assert_allclose(
+    judges.predict(JUDGES[name], params, images[-7:]), logits[-7:], atol=1e-5
+  )
+
+
+def test_parameters_come_back_from_their_file(trained, tmp_path):
+  params, _ = trained["simple"]
+  path = tmp_path / "judge.npz"
+  judges.save_params(path, params)
+  assert [p.name for p in tmp_path.iterdir()] == ["judge.npz"]
+  like = judges.params_like(SIMPLE, 3, (8, 8, 1))
+  loaded = judges.load_params(path, like)
+  assert jax.tree.structure(loaded) == jax.tree.structure(params)
+  assert distance(loaded, params) == 0
+  for judge, classes in ((SIMPLE, 4), (JUDGES["tuned"], 3)):
+    other = judges.params_like(judge, classes, (8, 8, 1))
+    with pytest.raises(RunError, match="of another judge"):
+      judges.load_params(path, other)
+  path.write_bytes(path.read_bytes()[:100])
+  with pytest.raises(RunError, match="judge.npz holds no parameters"):
+    judges.load_params(path, like)
+  with pytest.raises(RunError, match="absent.npz holds no parameters"):
+    judges.load_params(tmp_path / "absent.npz", like)
+
+
+def test_training_depends_on_the_seed_alone():
+  images, labels = bars(60)
+  parts = [
+    Part(images[:30], labels[:30], 0.5, "strong"),
+    Part(images[30:], labels[30:], 0.5),
+  ]
+  first, again, other = (
+    train_judge(SIMPLE, parts, 3, seed, steps=3) for seed in (0, 0, 1)
+  )
+  assert distance(first, again) == 0
+  assert distance(first, other) > 0.01
+  swapped = train_judge(SIMPLE, parts[::-1], 3, 0, steps=3)
+  assert distance(first, swapped) > 1e-6
+  plain = [dataclasses.replace(part, augment="none") for part in parts]
+  assert distance(first, train_judge(SIMPLE, plain, 3, 0, steps=3)) > 1e-6
+  # A part that names no strength has the judge's.
+  judge = dataclasses.replace(SIMPLE, augment="strong")
+  strong = [dataclasses.replace(part, augment="strong") for part in parts]
+  assert (
+    distance(
+      train_judge(judge, [parts[0], strong[1]], 3, 0, steps=3),
+      train_judge(judge, parts, 3, 0, steps=3),
+    )
+    == 0
+  )
+
+
+@pytest.fixture
+def batches(monkeypatch):
+  """The arguments of each call of the compiled program, which is not run."""
+  calls = []
+
+  def note(judge, classes, augmented, params, opt_state, *rest):
+    calls.append((augmented, *rest))
+    return params, opt_state, jnp.zeros(())
+
+  monkeypatch.setattr(judges, "_train_chunk", note)
+  return calls
+
+
+def numbered(n, first):
+  """Images whose pixels say which they are."""
+  numbers = np.arange(first, first + n, dtype=np.uint8)
+  images = np.broadcast_to(numbers[:, None, None, None], (n, 8, 8, 1))
+  return images, np.full(n, first // 100)
+
+
+def test_every_batch_has_the_shares_and_strengths_of_its_parts(batches):
+  parts = [
+    Part(*numbered(40, 0), 0.25, "strong"),
+    Part(*numbered(90, 100), 0.75),
+  ]
+  train_judge(SIMPLE, parts, 2, seed=0, steps=120)
+  assert [len(labels) for _, _, labels, _, _ in batches] == [50, 50, 20]
+  for augmented, images, labels, strengths, _ in batches:
+    assert augmented
+    assert images.shape[1:] == (64, 8, 8, 1)
+    np.testing.assert_array_equal(labels, [[0] * 16 + [1] * 48] * len(labels))
+    np.testing.assert_array_equal(labels, images[..., 0, 0, 0] // 100)
+    np.testing.assert_allclose(
+      strengths[:16], [judges.STRENGTHS["strong"]] * 16, rtol=1e-6
+    )
+    assert not strengths[16:].any()
+  # Keys of dropout and augmentation are of the chunk.
+  keys = {jax.random.key_data(key).tobytes() for *_, key in batches}
+  assert len(keys) == 3
+
+
+def test_no_image_comes_again_before_all_others_did(batches):
+  parts = [Part(*numbered(40, 0), 0.25), Part(*numbered(90, 100), 0.75)]
+  train_judge(SIMPLE, parts, 2, seed=0, steps=120)
+  assert not any(augmented for augmented, *_ in batches)
+  images = np.concatenate([images for _, images, *_ in batches])
+  epochs = []
+  for columns, size in ((slice(16), 40), (slice(16, 64), 90)):
+    stream = images[:, columns, 0, 0, 0].reshape(-1)
+    whole = stream[: len(stream) // size * size].reshape(-1, size)
+    assert (np.sort(whole, axis=1) == np.unique(stream)).all()
+    assert len(np.unique(stream)) == size
+    assert len({epoch.tobytes() for epoch in whole}) == len(whole)
+    epochs.append(whole[0])
+  # Nor are parts of one size in one order.
+  batches.clear()
+  same = [Part(*numbered(40, 0)), Part(*numbered(40, 100))]
+  train_judge(SIMPLE, same, 2, seed=0, steps=5)
+  rows = batches[0][1][..., 0, 0, 0] % 100
+  assert (rows[:, :32] != rows[:, 32:]).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+  ("shares", "rows"),
+  [
+    ([1.0], [64]),
+    ([0.5, 0.5], [32, 32]),
+    ([1, 1, 1], [22, 21, 21]),
+    ([1000, 10_000], [6, 58]),
+    ([0.1, 0.2, 0.7], [6, 13, 45]),
+  ],
+)
+def test_shares_become_rows_of_the_whole_batch(shares, rows):
+  parts = [Part(*bars(3), share) for share in shares]
+  assert batch_rows(parts, 64) == rows
+
+
+@pytest.mark.parametrize(
+  ("parts", "message"),
+  [
+    ([], "at least one part"),
+    ([Part(*bars(3), 1.0), Part(*bars(3), 1000.0)], "no row in a batch of 64"),
+    ([Part(*bars(3), 0.0)], "not all above 0"),
+    ([Part(*bars(3), augment="weak")], "'weak' is none of none, light"),
+    ([Part(bars(3)[0], np.arange(3) + 1)], "from 1 to 3 are not all in"),
+    ([Part(bars(3)[0], np.arange(2))], "3 images but labels of shape"),
+    ([Part(bars(3)[0] / 255, np.arange(3))], "float64.* are not uint8"),
+    ([Part(*bars(3)), Part(bars(3)[0][:, 1:], np.arange(3))], "shapes"),
+  ],
+)
+def test_parts_that_do_not_fit_are_an_error(parts, message):
+  with pytest.raises(ConfigError, match=message):
+    train_judge(SIMPLE, parts, 3, seed=0, steps=1)
+
+
+def test_a_loss_that_is_not_finite_is_an_error():
+  judge = dataclasses.replace(SIMPLE, learning_rate=1e30)
+  with pytest.raises(RunError, match="simple judge's loss is (nan|inf)"):
+    train_judge(judge, [Part(*bars(9))], 3, seed=0, steps=3)

@@ -1,0 +1,162 @@
+"""The report's numbers against hand-made ones."""
+
+import math
+
+import numpy as np
+import pytest
+from report_cases import EVIL, GATE, NAMES, SCORES, results, swept
+from scipy import stats
+
+from vqvae_jax.study import report, report_numbers
+from vqvae_jax.study import report_tables as tables
+
+
+def summarise(found, split="test", multiplier=10):
+  rows = report_numbers.summarise(found, split, multiplier)
+  return {row.arm: row for row in rows if row.main}, rows
+
+
+def cells(table, arm):
+  (row,) = [row for row in table.rows if row[0] == arm]
+  return dict(zip(table.header, row, strict=True))
+
+
+def t_interval(values):
+  mean, error = np.mean(values), stats.sem(values)
+  low, high = stats.t.interval(0.95, len(values) - 1, mean, error)
+  return mean, low, high
+
+
+def test_numbers_of_the_arms():
+  rows, every = summarise(results())
+  differences = np.subtract(SCORES["real+vqvae"], SCORES["real"])
+  expected = stats.ttest_rel(SCORES["real+vqvae"], SCORES["real"])
+  compared = rows["real+vqvae"].comparison
+  assert compared.reference == "real" and compared.difference.seeds == 3
+  np.testing.assert_allclose(
+    [
+      compared.difference.mean,
+      compared.difference.low,
+      compared.difference.high,
+    ],
+    np.array(t_interval(differences)) / 100,
+  )
+  assert compared.p == pytest.approx(expected.pvalue)
+  found = cells(tables.arms_table(every, NAMES), "real+vqvae")
+  mean, low, high = t_interval(SCORES["real+vqvae"])
+  assert found["accuracy, %"] == f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+  mean, low, high = t_interval(differences)
+  assert found["difference, points"] == f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+  # Means over seeds, then the lowest: 0.81 of the second class.
+  assert found["worst class, recall %"] == f"{EVIL}: 81.0"
+  assert (found["seeds"], found["seconds"]) == ("3", "11")
+  order = [row.arm for row in every]
+  assert order == [
+    "real", "repeated", "classical", "vqvae", "real+vqvae", "classical+vqvae"
+  ]  # fmt: skip
+  references = [r.comparison and r.comparison.reference for r in every]
+  assert references == [None, "real", "real", "real", "real", "classical"]
+
+
+def test_all_but_the_primary_are_corrected_over_both_judges():
+  tuned = {arm: SCORES[arm] for arm in ("classical", "classical+vqvae")}
+  _, every = summarise(results() + results(tuned, judge="tuned"))
+  compared = {(r.judge, r.arm): r.comparison for r in every if r.comparison}
+  primary = compared.pop(("simple", "classical+vqvae"))
+  assert primary.primary and math.isnan(primary.adjusted)
+  # Five others: the other judge's comparison of the same arms is one.
+  assert len(compared) == 5 and not any(c.primary for c in compared.values())
+  p = sorted(c.p for c in compared.values())
+  expected = np.minimum(
+    np.maximum.accumulate([(5 - i) * v for i, v in enumerate(p)]), 1
+  )
+  np.testing.assert_allclose(
+    sorted(c.adjusted for c in compared.values()), expected
+  )
+
+
+def test_verdicts():
+  rows, every = summarise(results())
+  # +0.4, +0.2, -0.2: the interval includes zero.
+  assert rows["classical+vqvae"].comparison.verdict == "no gain"
+  assert rows["real+vqvae"].comparison.verdict == "gain"
+  assert rows["vqvae"].comparison.verdict == "loss"
+  assert report.answer(every, "test") == (
+    "classical+vqvae against classical (judge simple, test images): +0.13 "
+    "percentage points of accuracy, 95 % interval -0.63 to +0.89, paired over "
+    "3 seeds: no gain."
+  )
+
+
+def test_a_gain_that_correction_takes_away():
+  # p 0.032 alone, twice that of two comparisons.
+  scores = {
+    "real": (90.0, 91.0, 92.0),
+    "vqvae": (91.0, 91.6, 92.6),
+    "repeated": (90.0, 91.2, 91.9),
+  }
+  rows, _ = summarise(results(scores))
+  compared = rows["vqvae"].comparison
+  assert compared.difference.low > 0 and compared.p < 0.05 < compared.adjusted
+  assert compared.verdict == "no gain after Holm"
+  # The same numbers as the primary comparison stand.
+  scores = {"classical": scores["real"], "classical+vqvae": scores["vqvae"]}
+  rows, _ = summarise(results(scores))
+  assert rows["classical+vqvae"].comparison.verdict == "gain"
+
+
+def test_only_common_seeds_are_paired():
+  found = [r for r in results() if (r["arm"], r["seed"]) != ("classical", 1)]
+  rows, every = summarise(found)
+  difference = rows["classical+vqvae"].comparison.difference
+  assert difference.seeds == 2
+  assert difference.mean == pytest.approx(0.001)
+  row = cells(tables.arms_table(every, NAMES), "classical+vqvae")
+  assert (row["seeds"], row["against"]) == ("3", "classical (2 seeds)")
+
+
+def test_missing_auroc_and_recall():
+  found = results({"real": (90, 91)})
+  found[0] |= {"auroc": math.nan, "recall": [math.nan, math.nan]}
+  found[1] |= {"auroc": 0.75, "recall": [0.5, math.nan]}
+  _, every = summarise(found)
+  row = cells(tables.arms_table(every, NAMES), "real")
+  assert row["AUROC"] == "0.7500 (1 of 2 seeds)"
+  assert row["worst class, recall %"] == "cat: 50.0"
+  table = tables.recall_table(every, ["cat", "dog"])
+  assert table.rows == [["cat", "50.0"], ["dog", "n/a"]]
+
+
+def test_gates_are_means_over_seeds():
+  other = GATE | {"seed": 1, "label_agreement": 0.8, "duplicate_ids": 0.5}
+  (row,) = tables.sets_table([GATE, other]).rows
+  assert row[:6] == [
+    "vqvae",
+    "2",
+    "1000",
+    "85.0 % [80.0, 90.0]",
+    "100.0 %",
+    "50.0 %",
+  ]
+  assert row[6] == "label 6, copy 2"
+  pixels, features = tables.nearest_table([GATE]).rows
+  assert pixels == [
+    "vqvae",
+    "pixels",
+    "5.000",
+    "6.000",
+    "3.000",
+    "4.000",
+    "25.0 %",
+  ]
+  assert features[2:] == ["n/a"] * 5
+
+
+def test_the_main_multiplier():
+  found = swept()
+  rows, every = summarise(found)
+  # The arm with the study's own number of images is the one compared first.
+  assert rows["classical+vqvae"].multiplier == 10
+  assert sum(r.comparison.primary for r in every if r.comparison) == 1
+  with pytest.raises(ValueError, match="there twice"):
+    summarise(found + found[-1:])

@@ -1,0 +1,219 @@
+"""A whole tiny study: its files, resuming it, when it reads test images."""
+
+import csv
+import dataclasses
+import io
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import tiny
+from rich.console import Console
+
+from vqvae_jax.config import BaselineConfig, StudyConfig
+from vqvae_jax.errors import ConfigError, RunError
+from vqvae_jax.study import judged, run
+from vqvae_jax.study.arms import Arm, Images, arms, parts
+
+GENERATORS = ("vqvae", "vae", "dcgan")
+
+
+def settings(dataset, out, **changes) -> StudyConfig:
+  like = tiny.config(dataset, out)
+  steps = {"steps": 6, "log_every": 1, "eval_every": 3}
+  base = StudyConfig(
+    dataset=dataset,
+    out=str(out),
+    num_real=45,
+    num_synthetic=60,
+    seeds=1,
+    generators=GENERATORS,
+    judges=("simple",),
+    judge_steps=4,
+    tokenizer=dataclasses.replace(like.tokenizer, **steps),
+    prior=dataclasses.replace(like.prior, **steps),
+    baseline=BaselineConfig(hidden=8, latent_dim=2, warmup_steps=2, **steps),
+  )
+  return dataclasses.replace(base, **changes)
+
+
+def call(config) -> str:
+  console = Console(file=io.StringIO(), width=200)
+  run.study(config, console)
+  return console.file.getvalue()
+
+
+def table(out):
+  with (pathlib.Path(out) / "results.csv").open() as file:
+    return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def whole(dataset, tmp_path_factory):
+  out = tmp_path_factory.mktemp("studies") / "whole"
+  return out, call(settings(dataset, out))
+
+
+def test_every_arm_is_judged_on_validation_and_on_test_images(whole):
+  rows = table(whole[0])
+  names = ["real", "classical", "repeated"]
+  for generator in GENERATORS:
+    names += [generator, f"real+{generator}", f"classical+{generator}"]
+  for split in ("validation", "test"):
+    found = [row["arm"] for row in rows if row["split"] == split]
+    assert sorted(found) == sorted(names)
+  columns = "arm generator multiplier judge seed split accuracy"
+  assert " ".join(rows[0]) == f"{columns} balanced_accuracy seconds"
+  by_name = {row["arm"]: row for row in rows}
+  assert float(by_name["vqvae"]["multiplier"]) == pytest.approx(60 / 45)
+  assert float(by_name["real"]["multiplier"]) == 0
+  # A generated arm costs its generator, too.
+  assert float(by_name["vqvae"]["seconds"]) > float(by_name["real"]["seconds"])
+
+
+def test_report_stands_by_itself(whole):
+  out = whole[0]
+  assert (out / "report.md").exists()
+  page = (out / "report.html").read_text()
+  assert "data:image/png;base64," in page
+  for generator in GENERATORS:
+    assert f"classical+{generator}" in page
+
+
+def test_gates_are_taken_of_all_images(whole):
+  found = json.loads((whole[0] / "seed-0/gates/vqvae-60.json").read_text())
+  assert found["count"] == 60
+  assert 0 <= found["label_agreement"] <= 1
+  assert found["dropped"] is None
+
+
+def test_finished_study_trains_and_reads_nothing_more(
+  whole, dataset, monkeypatch
+):
+  def no(*args, **kwargs):
+    raise AssertionError("called again")
+
+  before = table(whole[0])
+  monkeypatch.setattr(judged, "train_judge", no)
+  monkeypatch.setattr(run, "_read_test", no)
+  monkeypatch.setattr(run.inspect, "cross_fit", no)
+  call(settings(dataset, whole[0]))
+  assert table(whole[0]) == before
+
+
+def test_interrupted_study_ends_like_one_that_never_stopped(
+  whole, dataset, tmp_path, monkeypatch
+):
+  out = tmp_path / "study"
+  true_train, calls = judged.train_judge, []
+
+  def train(*args, **kwargs):
+    calls.append(1)
+    if len(calls) == 9:
+      raise KeyboardInterrupt
+    return true_train(*args, **kwargs)
+
+  monkeypatch.setattr(judged, "train_judge", train)
+  with pytest.raises(KeyboardInterrupt):
+    call(settings(dataset, out))
+  assert not (out / "test.json").exists()
+  call(settings(dataset, out))
+  # Three strengths, two arms without and nine with a generator; one twice.
+  assert len(calls) == 3 + 2 + 9 + 1
+
+  def scores(folder):
+    return [
+      {k: v for k, v in row.items() if k != "seconds"} for row in table(folder)
+    ]
+
+  assert scores(out) == scores(whole[0])
+
+
+def test_test_images_wait_for_the_last_command(dataset, tmp_path, monkeypatch):
+  seen = []
+  true_load = run.load_data
+
+  def load(config, splits=("train", "validation")):
+    seen.append(splits)
+    return true_load(config, splits)
+
+  monkeypatch.setattr(run, "load_data", load)
+  config = settings(dataset, tmp_path / "study", generators=("vae",))
+  call(dataclasses.replace(config, test=False))
+  assert seen == []
+  assert {row["split"] for row in table(config.out)} == {"validation"}
+  call(config)
+  call(config)
+  assert seen == [("train", "validation", "test")]
+
+
+def test_sweep_takes_first_images_of_the_best(dataset, tmp_path):
+  config = settings(
+    dataset, tmp_path / "study", generators=("vae",), sweep=(1, 2)
+  )
+  call(config)
+  swept = [
+    row["multiplier"]
+    for row in table(config.out)
+    if row["arm"] == "classical+vae" and row["split"] == "test"
+  ]
+  assert sorted(map(float, swept)) == pytest.approx([1, 60 / 45, 2])
+
+
+def test_filter_counts_what_it_drops(dataset, tmp_path):
+  config = settings(
+    dataset, tmp_path / "study", generators=("vae",), filter=True
+  )
+  # Judges of four steps read little right: most images are dropped.
+  call(config)
+  folder = tmp_path / "study/seed-0/gates"
+  found = json.loads((folder / "vae-60.json").read_text())
+  assert sum(found["dropped"].values()) == len(found["dropped_images"])
+
+
+def test_another_study_in_the_folder_is_refused(whole, dataset):
+  with pytest.raises(RunError, match="num_synthetic was 60, now 61"):
+    call(settings(dataset, whole[0], num_synthetic=61))
+
+
+def test_foreign_folder_is_refused(dataset, tmp_path):
+  (tmp_path / "thesis.txt").write_text("mine")
+  with pytest.raises(RunError, match=r"thesis\.txt"):
+    call(settings(dataset, tmp_path))
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"real_shares": (1.0,)}, r"--real-shares 1.0 is not in \(0, 1\)"),
+    ({"generators": ("vae", "vae")}, "each once"),
+    ({"seeds": 0}, "--seeds 0 is below 1"),
+    ({"sweep": (0, 2)}, "--sweep 0 is below 1"),
+  ],
+)
+def test_bad_settings(changes, message):
+  with pytest.raises(ConfigError, match=message):
+    StudyConfig(**changes)
+
+
+def test_parts_of_the_arms():
+  rng = np.random.default_rng(0)
+
+  def images(count):
+    pixels = rng.integers(0, 255, (count, 4, 4, 1)).astype(np.uint8)
+    return Images(pixels, np.arange(count) % 3)
+
+  real, made = images(6), images(9)
+  found = {
+    arm.name: parts(arm, real, made if arm.generator else None, "light", 0.25)
+    for arm in arms(["vae"], 2.0)
+  }
+  assert [len(p.labels) for p in found["repeated"]] == [18]
+  assert found["vae"][0].images is made.images
+  assert [p.share for p in found["real+vae"]] == [0.25, 0.75]
+  assert [p.augment for p in found["real+vae"]] == [None, None]
+  assert [p.augment for p in found["classical+vae"]] == ["light", "light"]
+  assert found["classical"][0].augment == "light"
+  assert found["real"][0].augment is None
+  assert Arm("real+", "vae", 2).name == "real+vae"

@@ -1,0 +1,1 @@
+"""Does it help? Ways to grow a small set, compared by what they teach."""

@@ -1,0 +1,175 @@
+"""What a generated set is like: the gates' figures, the filter, the sheets."""
+
+import time
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from vqvae_jax.config import StudyConfig
+from vqvae_jax.generation import load
+from vqvae_jax.study import gates as g
+from vqvae_jax.study import records
+from vqvae_jax.study.arms import Arm, Images
+from vqvae_jax.study.crossfit import (
+  CrossFitted,
+  cross_fit,
+  cross_fitted_logits,
+)
+from vqvae_jax.study.generators import split_name
+from vqvae_jax.study.judged import Seed
+from vqvae_jax.study.judges import JUDGES, features
+from vqvae_jax.training.pictures import grid, pairs
+
+# Of every judge here, which one trains and in whose features sets compare.
+JUDGE = "simple"
+# Distances between all pairs are taken of so many generated images.
+COMPARED = 2000
+COLUMNS = 10
+ROWS = 6
+
+
+def kept(
+  config: StudyConfig,
+  seed: Seed,
+  generator: str,
+  count: int | None = None,
+) -> Images:
+  """The images of a generator that arms learn from: all, or the filtered."""
+  images = seed.generated(generator, count or config.num_synthetic)
+  if not config.filter:
+    return images
+  dropped = gates(config, seed, generator, len(images))["dropped_images"]
+  return images.take(np.setdiff1d(np.arange(len(images)), dropped))
+
+
+def gates(
+  config: StudyConfig, seed: Seed, generator: str, count: int | None = None
+) -> dict[str, Any]:
+  """The gates' figures of a generated set, beside held-out real images.
+
+  Judges that filter are cross-fitted: each saw one half of the training images
+  and none of the others.
+  """
+  count = count or config.num_synthetic
+  path = seed.folder / "gates" / f"{generator}-{count}.json"
+
+  def make():
+    start = time.monotonic()
+    images = seed.generated(generator, count)
+    seed.say(f"{generator}: comparing {count} images with the real ones")
+    figures = _figures(config, seed, generator, images)
+    return figures | {"seconds": time.monotonic() - start}
+
+  return records.once(path, make)
+
+
+def sheets(
+  config: StudyConfig, seed: Seed
+) -> dict[str, UInt8[np.ndarray, "h w c"]]:
+  """Pages of real and of generated images, and of these with their nearest."""
+  pages = {"real": _by_class(seed.real, seed.num_classes)}
+  for generator in config.generators:
+    images = seed.generated(generator, config.num_synthetic)
+    pages[generator] = _by_class(images, seed.num_classes)
+    some = images.take(slice(COMPARED))
+    found = g.nearest(some.images, seed.real.images)
+    # The likeliest copies come first.
+    rows = np.argsort(found.distance)[: 2 * COLUMNS]
+    pages[f"{generator}, above the nearest training images"] = pairs(
+      some.images[rows], seed.real.images[found.index[rows]], COLUMNS
+    )
+  return pages
+
+
+def _figures(config, seed, generator, images):
+  real, held_out = seed.real, seed.held_out
+  fitted = _cross_fitted(config, seed)
+  logits = cross_fitted_logits(JUDGES[JUDGE], fitted, images.images)
+  agreement = g.label_agreement(logits, images.labels)
+  nearest = g.nearest(images.images, real.images).distance
+  unseen = g.nearest(held_out.images, real.images).distance
+  features_of = _features(config, seed)
+  some = features_of(images.take(slice(COMPARED)).images)
+  of_real, of_unseen = map(features_of, (real.images, held_out.images))
+  mask, counts = g.keep(logits, images.labels, nearest, unseen)
+  distinct = len({image.tobytes() for image in images.images}) / len(images)
+  return {
+    "generator": generator,
+    "seed": seed.number,
+    "count": len(images),
+    "label_agreement": float(agreement.mean()),
+    "distinct": distinct,
+    "duplicate_ids": _duplicate_ids(seed, generator, images),
+    "nearest_pixels": _beside(nearest, unseen),
+    "nearest_features": _beside(
+      g.nearest(some, of_real).distance, g.nearest(of_unseen, of_real).distance
+    ),
+    **g.precision_recall_density_coverage(of_real, some),
+    "kid": g.kid(some, of_real),
+    "frechet_distance_judge_features": g.frechet_distance_judge_features(
+      some, of_real
+    ),
+    "dropped": {
+      name: counts[name] for name in ("label", "copy", "label_and_copy")
+    }
+    if config.filter
+    else None,
+    "dropped_images": np.flatnonzero(~mask).tolist() if config.filter else [],
+  }
+
+
+def _cross_fitted(config: StudyConfig, seed: Seed) -> CrossFitted:
+  """Judges of halves of the real images; kept for all generators of a seed."""
+  if seed.fitted is None:
+    seed.say("training two judges, each on one half of the real images")
+    seed.fitted = cross_fit(
+      JUDGES[JUDGE],
+      seed.real.images,
+      seed.real.labels,
+      seed.num_classes,
+      seed.number,
+      augment=seed.choose_strength(config.judges[0])[0],
+      steps=config.judge_steps,
+    )
+  return seed.fitted
+
+
+def _features(config, seed):
+  """Of the judge of real, classically augmented images."""
+  strength, _ = seed.choose_strength(config.judges[0])
+  arm = Arm("classical")
+  seed.judge(arm, JUDGE, None, strength, 1.0)
+  params = seed.params(arm, JUDGE, strength, 1.0)
+  return partial(features, JUDGES[JUDGE], params)
+
+
+def _beside(distances, held_out):
+  return {
+    "median": float(np.median(distances)),
+    "p1": float(np.percentile(distances, 1)),
+    "held_out_median": float(np.median(held_out)),
+    "held_out_p1": float(np.percentile(held_out, 1)),
+    "share_closer": g.share_closer(distances, held_out),
+  }
+
+
+def _duplicate_ids(seed, generator, images):
+  """Of a VQ-VAE's images, encoded again."""
+  model, _ = split_name(generator)
+  if model != "vqvae":
+    return None
+  ids = load(seed.folder / model).encode(images.images)
+  return g.duplicate_codes(ids)["duplicates"]
+
+
+def _by_class(images, num_classes):
+  """One column for each class, the first so many of them."""
+  classes = min(num_classes, COLUMNS)
+  if classes == 1:
+    return grid(images.images[: ROWS * COLUMNS], COLUMNS)
+  rows = [np.flatnonzero(images.labels == c)[:ROWS] for c in range(classes)]
+  count = min(map(len, rows))
+  order = np.stack([of_class[:count] for of_class in rows], axis=1)
+  return grid(images.images[order.reshape(-1)], classes)

@@ -1,0 +1,297 @@
+"""The report: does it help? As `report.html`, `report.md` and `results.csv`."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from etils import epath
+from jaxtyping import UInt8
+
+from vqvae_jax.generation.formats import class_folders
+from vqvae_jax.generation.shards import replace
+from vqvae_jax.study import report_tables as tables
+from vqvae_jax.study.report_numbers import (
+  PRIMARY,
+  SIGNIFICANCE,
+  Row,
+  find,
+  summarise,
+)
+from vqvae_jax.study.report_pages import (
+  Block,
+  Heading,
+  Paragraph,
+  Picture,
+  to_html,
+  to_markdown,
+)
+from vqvae_jax.study.report_plots import arms_plot, sweep_plot, sweeps
+from vqvae_jax.training.pictures import png
+
+COLUMNS = (
+  "arm",
+  "generator",
+  "multiplier",
+  "judge",
+  "seed",
+  "split",
+  "accuracy",
+  "balanced_accuracy",
+  "seconds",
+)
+PICTURES = "pictures"
+SETS_TEXT = (
+  "Label agreement: judges, each trained on a part of the real images, that "
+  "read a generated image as its label says; the share of them, over all "
+  "images. Distinct images: share of different ones among all. Duplicate ids: "
+  "share of images whose ids another one has, too; n/a for generators without "
+  "ids. Dropped: over all seeds, by reason; n/a without --filter. Numbers are "
+  "means over seeds, with the least and the greatest of them in brackets where "
+  "they differ."
+)
+NEAREST_TEXT = (
+  "Nearest real training image of each generated one, by Euclidean distance: "
+  "the median and the 1st percentile, each beside the same figure for held-out "
+  "real images. Share closer: of the generated images, those nearer to a "
+  "training image than all but 1 % of held-out ones are; about 1 % is what "
+  "new images of the same kind would show, much more points at copies."
+)
+DISTRIBUTION_TEXT = (
+  "In the judge's features (arXiv 2002.09797). Precision: share of generated "
+  "images within the real ones' neighbourhoods. Recall: share of real images "
+  "within the generated ones' neighbourhoods. Density: how many real "
+  "neighbourhoods hold a generated image, over the number expected; may exceed "
+  "1. Coverage: share of real images with a generated one in their "
+  "neighbourhood. KID: squared maximum mean discrepancy, 0 for equal "
+  "distributions. The Fréchet distance is between Gaussians fitted to the "
+  "judge's features; it is not FID, and compares with no published figure."
+)
+
+
+def write_report(
+  out: epath.PathLike,
+  settings: Mapping[str, Any],
+  results: Sequence[Mapping[str, Any]],
+  gates: Sequence[Mapping[str, Any]],
+  choices: Mapping[str, Any],
+  sheets: Mapping[str, UInt8[np.ndarray, "h w *c"]],
+  class_names: Sequence[str],
+  test_read: str | None,
+):
+  """Writes the report of a study; each file is whole or absent.
+
+  Args:
+    out: the folder; pictures go to `pictures/` in it.
+    settings: of the study, and of the machine it ran on.
+    results: of every run: arm, generator, multiplier, judge, seed, split, and
+      accuracy, balanced_accuracy, auroc and recall of each class as shares, and
+      seconds.
+    gates: what the generated sets are like, by generator and seed.
+    choices: what was chosen on validation images, by name: `chosen`, and
+      `among` what, with the figure of each; may be nested.
+    sheets: pages of images by title.
+    class_names: in the order of the labels.
+    test_read: when the test images were read; None if they were not.
+
+  Raises:
+    ValueError: if a run is in the results twice.
+  """
+  out = epath.Path(out)
+  (out / PICTURES).mkdir(parents=True, exist_ok=True)
+  blocks = make_blocks(
+    settings, results, gates, choices, sheets, class_names, test_read
+  )
+  replace(out / "results.csv", _csv(results).encode())
+  for block in blocks:
+    if isinstance(block, Picture):
+      replace(out / PICTURES / block.name, block.png)
+  replace(out / "report.md", to_markdown(blocks, PICTURES).encode())
+  replace(out / "report.html", to_html(blocks).encode())
+
+
+def make_blocks(
+  settings: Mapping[str, Any],
+  results: Sequence[Mapping[str, Any]],
+  gates: Sequence[Mapping[str, Any]],
+  choices: Mapping[str, Any],
+  sheets: Mapping[str, UInt8[np.ndarray, "h w *c"]],
+  class_names: Sequence[str],
+  test_read: str | None,
+) -> list[Block]:
+  """The report from top to bottom; see `write_report`."""
+  split = "test" if test_read else "validation"
+  rows = summarise(results, split, _multiplier(settings, results))
+  judges = dict.fromkeys(row.judge for row in rows)
+  return [
+    Heading(f"Does it help? {settings['dataset']}", 1),
+    Paragraph(answer(rows, split), answer=True),
+    Heading("How to read it"),
+    *_how(settings, rows, split, test_read),
+    *[
+      block
+      for judge in judges
+      for block in _judge(
+        [row for row in rows if row.judge == judge], split, class_names
+      )
+    ],
+    *_gates(gates),
+    *_choices(choices),
+    *_sheets(sheets),
+    Heading("Seconds by arm"),
+    Paragraph(
+      "Of one run: training its generator and drawing from it, where it has "
+      "one, and training the judge. Arms of one generator share its part, so "
+      "the sum over arms is more than the study took."
+    ),
+    tables.seconds_table(rows),
+    Heading("Settings"),
+    tables.settings_table(settings),
+  ]
+
+
+def answer(rows: Sequence[Row], split: str) -> str:
+  """The primary comparison in one sentence."""
+  arm, other, judge = PRIMARY
+  row = find(rows, arm, judge)
+  where = f"judge {judge}, {split} images"
+  compared = row.comparison if row else None
+  if compared is None or not compared.difference.seeds:
+    return (
+      f"No answer: {arm} and {other} have no seed in common ({where}), and "
+      "their difference is the primary comparison."
+    )
+  found = compared.difference
+  sentence = (
+    f"{arm} against {other} ({where}): {100 * found.mean:+.2f} percentage "
+    "points of accuracy"
+  )
+  if not math.isnan(found.low):
+    sentence += (
+      f", 95 % interval {100 * found.low:+.2f} to {100 * found.high:+.2f}, "
+      f"paired over {found.seeds} seeds"
+    )
+  return f"{sentence}: {compared.verdict}."
+
+
+def _how(settings, rows, split, test_read):
+  real = settings["num_real"] or "all"
+  seeds = settings["seeds"]
+  yield Paragraph(
+    f"Each seed has its own {real} real images of {settings['dataset']}, a "
+    "fifth of them for validation, and its own generators and judges, which "
+    f"see no other images. {seeds} {'seed' if seeds == 1 else 'seeds'}; "
+    f"{settings['num_synthetic']} generated images of each generator."
+  )
+  if test_read:
+    yield Paragraph(
+      f"The test images were read once, at {test_read}, after all choices. The "
+      "numbers below are of test images; those of validation images are in "
+      "results.csv."
+    )
+  else:
+    yield Paragraph(
+      "The test images have not been read. The numbers below are of validation "
+      "images, on which choices were made: they flatter what was chosen."
+    )
+  yield Paragraph(
+    "Arms: real (the real images), classical (the same with classical "
+    "augmentation), repeated (the same repeated to the count of the other "
+    "arms), a generator's name (generated images alone), real+ and classical+ "
+    "(either with generated images). All get the same number of optimizer "
+    "steps. Multiplier: generated or repeated images over real ones."
+  )
+  corrected = sum(
+    not math.isnan(row.comparison.adjusted) for row in rows if row.comparison
+  )
+  arm, other, judge = PRIMARY
+  yield Paragraph(
+    "Brackets hold 95 % intervals over seeds (Student's t). Differences are "
+    "paired: seed by seed, of the seeds that both arms have. One comparison "
+    f"was named primary beforehand: {arm} against {other}, judge {judge}. The "
+    f"p-values of the other {corrected} of this report are corrected for their "
+    "number by Holm's method. Verdicts: no gain where the interval includes "
+    "zero, which is no proof that there is none; gain or loss where it does "
+    "not, and, except for the primary comparison, the corrected p is at most "
+    f"{SIGNIFICANCE}. One seed gives no interval and no verdict."
+  )
+
+
+def _judge(rows, split, class_names):
+  judge = rows[0].judge
+  yield Heading(f"Arms, judge {judge}, {split} images")
+  shown = [row for row in rows if row.main or not row.generator]
+  yield tables.arms_table(shown, class_names)
+  yield Picture(
+    f"arms_{judge}.png",
+    arms_plot(shown),
+    f"Accuracy by arm, judge {judge}, {split} images: mean over seeds and 95 % "
+    "interval; a point without a bar is of one seed",
+  )
+  arm, other, _ = PRIMARY
+  found = [find(rows, name, judge) for name in ("real", other, arm)]
+  columns = [row for row in found if row]
+  if columns:
+    yield Heading(f"Recall by class, %, judge {judge}", 3)
+    yield tables.recall_table(columns, class_names)
+  swept = sweeps(rows)
+  if swept:
+    yield Heading(f"Accuracy against multiplier, judge {judge}", 3)
+    yield Picture(
+      f"sweep_{judge}.png",
+      sweep_plot(rows),
+      f"Accuracy against multiplier, judge {judge}, {split} images: mean over "
+      "seeds and 95 % interval",
+    )
+    yield tables.arms_table(
+      [r for of_arm in swept for r in of_arm], class_names
+    )
+
+
+def _gates(gates):
+  if not gates:
+    return
+  yield Heading("Gates on generated sets")
+  yield Paragraph(SETS_TEXT)
+  yield tables.sets_table(gates)
+  yield Paragraph(NEAREST_TEXT)
+  yield tables.nearest_table(gates)
+  yield Paragraph(DISTRIBUTION_TEXT)
+  yield tables.distribution_table(gates)
+
+
+def _choices(choices):
+  yield Heading("Choices made on validation images")
+  if not choices:
+    yield Paragraph("None.")
+    return
+  yield tables.choices_table(choices)
+
+
+def _sheets(sheets):
+  if not sheets:
+    return
+  yield Heading("Samples and nearest neighbours")
+  files = class_folders(list(sheets))
+  for name, (title, pixels) in zip(files, sheets.items(), strict=True):
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    yield Picture(f"sheet_{name}.png", png(pixels), title)
+
+
+def _multiplier(settings, results):
+  """The study's own: where all real images count, the greatest."""
+  if settings["num_real"]:
+    return settings["num_synthetic"] / settings["num_real"]
+  return max((result["multiplier"] for result in results), default=0.0)
+
+
+def _csv(results):
+  text = io.StringIO()
+  writer = csv.DictWriter(
+    text, COLUMNS, extrasaction="ignore", lineterminator="\n"
+  )
+  writer.writeheader()
+  writer.writerows(results)
+  return text.getvalue()

@@ -1,0 +1,236 @@
+"""The numbers of the report: means over seeds and paired comparisons."""
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from vqvae_jax.study import statistics
+
+# Named before any run; every other comparison is corrected for their number.
+PRIMARY = ("classical+vqvae", "classical", "simple")
+SIGNIFICANCE = 0.05
+# Arms by what is in them, in the order of the tables.
+KINDS = ("baseline", "alone", "real+", "classical+")
+BASELINES = ("real", "repeated", "classical")
+# Less than one image of any test set.
+SAME = 1e-9
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+  """Mean over seeds with its 95 % interval, NaN where there is none."""
+
+  mean: float
+  low: float
+  high: float
+  seeds: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+  """An arm less its reference, over the seeds that both have.
+
+  Attributes:
+    reference: the other arm.
+    difference: of accuracy, a share.
+    p: of the paired test, NaN where there is no interval.
+    adjusted: p by Holm's method; NaN for the primary comparison.
+    primary: whether it is the one named beforehand.
+  """
+
+  reference: str
+  difference: Estimate
+  p: float
+  adjusted: float
+  primary: bool
+
+  @property
+  def verdict(self) -> str:
+    """Gain, no gain or loss, or why there is no saying."""
+    difference = self.difference
+    if not difference.seeds:
+      return "no common seeds"
+    if difference.seeds == 1:
+      return "one seed, no interval"
+    if math.isnan(difference.low):
+      return "same in every seed, no interval"
+    word = statistics.verdict(
+      statistics.Interval(difference.mean, difference.low, difference.high)
+    )
+    if word == "no gain" or self.primary or self.adjusted <= SIGNIFICANCE:
+      return word
+    return f"no {word} after Holm"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """One arm before one judge, on the images of one split.
+
+  Attributes:
+    main: whether it has the study's own number of generated images, and is
+      not a point of a sweep.
+    accuracy, balanced_accuracy, auroc: shares.
+    recall: of each class, the mean over seeds.
+    comparison: None where there is no reference, or no run of it.
+    seconds: of each seed.
+  """
+
+  arm: str
+  generator: str
+  multiplier: float
+  judge: str
+  main: bool
+  accuracy: Estimate
+  balanced_accuracy: Estimate
+  auroc: Estimate
+  recall: Float[np.ndarray, " k"]
+  comparison: Comparison | None
+  seconds: tuple[float, ...]
+
+
+def kind(arm: str) -> str:
+  """Which of `KINDS` an arm is."""
+  if arm in BASELINES:
+    return "baseline"
+  first, plus, _ = arm.partition("+")
+  return f"{first}+" if plus else "alone"
+
+
+def reference(arm: str) -> str | None:
+  """The arm that an arm is compared with."""
+  if arm == "real":
+    return None
+  return "classical" if kind(arm) == "classical+" else "real"
+
+
+def summarise(
+  results: Sequence[Mapping[str, Any]], split: str, multiplier: float
+) -> list[Row]:
+  """All arms before all judges, in the order of the tables.
+
+  Args:
+    results: of single runs.
+    split: whose results count.
+    multiplier: the study's own; each arm's nearest is its main one.
+
+  Raises:
+    ValueError: if a run is there twice.
+  """
+  runs = {}
+  for result in results:
+    if result["split"] == split:
+      key = (result["judge"], result["arm"], float(result["multiplier"]))
+      of_arm = runs.setdefault(key, {})
+      if result["seed"] in of_arm:
+        raise ValueError(f"{key}, seed {result['seed']}, is there twice")
+      of_arm[result["seed"]] = result
+  main = {}
+  for judge, arm, size in runs:
+    best = main.setdefault((judge, arm), size)
+    if abs(size - multiplier) < abs(best - multiplier):
+      main[judge, arm] = size
+  rows = [
+    _row(key, of_arm, key[2] == main[key[:2]], _compare(key, runs, main))
+    for key, of_arm in runs.items()
+  ]
+  return sorted(_adjust(rows), key=_order)
+
+
+def find(rows: Sequence[Row], arm: str, judge: str) -> Row | None:
+  """The main row of an arm."""
+  return next(
+    (r for r in rows if r.main and (r.arm, r.judge) == (arm, judge)), None
+  )
+
+
+def estimate(values: Sequence[float | None]) -> Estimate:
+  """Of the values that are numbers; none of them gives NaN."""
+  values = np.array(values, float)
+  values = values[~np.isnan(values)]
+  if len(values) < 2:
+    mean = values[0] if len(values) else math.nan
+    return Estimate(float(mean), math.nan, math.nan, len(values))
+  return Estimate(*map(float, statistics.interval(values)), len(values))
+
+
+def _row(key, of_arm, main, comparison):
+  judge, arm, multiplier = key
+  runs = [of_arm[seed] for seed in sorted(of_arm)]
+
+  def over_seeds(name):
+    return estimate([run[name] for run in runs])
+
+  with warnings.catch_warnings():
+    # A class without images has no recall.
+    warnings.filterwarnings("ignore", "Mean of empty slice")
+    recall = np.nanmean(np.array([run["recall"] for run in runs], float), 0)
+  return Row(
+    arm=arm,
+    generator=runs[0]["generator"],
+    multiplier=multiplier,
+    judge=judge,
+    main=main,
+    accuracy=over_seeds("accuracy"),
+    balanced_accuracy=over_seeds("balanced_accuracy"),
+    auroc=over_seeds("auroc"),
+    recall=recall,
+    comparison=comparison,
+    seconds=tuple(run["seconds"] for run in runs),
+  )
+
+
+def _compare(key, runs, main):
+  judge, arm, multiplier = key
+  other = reference(arm)
+  if (judge, other) not in main:
+    return None
+  ours, theirs = runs[key], runs[judge, other, main[judge, other]]
+  seeds = sorted(ours.keys() & theirs.keys())
+  a, b = (
+    np.array([of_arm[seed]["accuracy"] for seed in seeds], float)
+    for of_arm in (ours, theirs)
+  )
+  difference, p = estimate(a - b), math.nan
+  if len(seeds) > 1:
+    mean, low, high, p = map(float, statistics.paired(a, b))
+    difference = Estimate(mean, low, high, len(seeds))
+    if abs(mean) > SAME and high - low < SAME:
+      # Scores come in steps, so a few seeds may differ by the very same one;
+      # an interval of no width would call that certain.
+      difference, p = Estimate(mean, math.nan, math.nan, len(seeds)), math.nan
+  primary = (arm, other, judge) == PRIMARY
+  primary = primary and multiplier == main[judge, arm]
+  return Comparison(other, difference, p, math.nan, primary)
+
+
+def _adjust(rows):
+  """Corrects all comparisons of the report but the primary one."""
+  family = [
+    i
+    for i, row in enumerate(rows)
+    if row.comparison
+    and not row.comparison.primary
+    and not math.isnan(row.comparison.p)
+  ]
+  rows = list(rows)
+  adjusted = statistics.holm([rows[i].comparison.p for i in family])
+  for i, p in zip(family, adjusted, strict=True):
+    comparison = dataclasses.replace(rows[i].comparison, adjusted=float(p))
+    rows[i] = dataclasses.replace(rows[i], comparison=comparison)
+  return rows
+
+
+def _order(row):
+  place = BASELINES.index(row.arm) if row.arm in BASELINES else 0
+  return (
+    row.judge,
+    KINDS.index(kind(row.arm)),
+    place,
+    row.generator,
+    row.multiplier,
+  )
