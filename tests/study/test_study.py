@@ -16,7 +16,7 @@ from vqvae_jax.errors import ConfigError, RunError
 from vqvae_jax.study import judged, run
 from vqvae_jax.study.arms import Arm, Images, arms, parts
 
-GENERATORS = ("vqvae", "vae", "dcgan")
+GENERATORS = ("vqvae", "vae")
 
 
 def settings(dataset, out, **changes) -> StudyConfig:
@@ -119,8 +119,8 @@ def test_interrupted_study_ends_like_one_that_never_stopped(
     call(settings(dataset, out))
   assert not (out / "test.json").exists()
   call(settings(dataset, out))
-  # Three strengths, two arms without and nine with a generator; one twice.
-  assert len(calls) == 3 + 2 + 9 + 1
+  # Three strengths, two arms without and six with a generator; one twice.
+  assert len(calls) == 3 + 2 + 6 + 1
 
   def scores(folder):
     return [

@@ -19,7 +19,6 @@ from vqvae_jax.training import checkpoints, loop, workdir
 from vqvae_jax.training import state as st
 from vqvae_jax.training.baseline import baseline_task
 
-MODELS = ("ae", "vae", "beta_vae", "dcgan")
 BASELINE = BaselineConfig(
   latent_dim=3, hidden=6, steps=30, warmup_steps=3, learning_rate=3e-3
 )
@@ -62,7 +61,7 @@ def test_the_loss_is_the_bound_over_the_numbers_of_an_image(model, beta):
   assert abs(other - loss) > 1e-6
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ["vae", "dcgan"])
 def test_padding_is_not_measured(model):
   task = task_of(model)
   variables, batch = start(task)
@@ -176,7 +175,7 @@ def config(dataset, folder, model, **changes):
   )
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ["vae", "dcgan"])
 def test_stopped_and_resumed_is_the_same_bit_for_bit(
   model, dataset, tmp_path, monkeypatch
 ):

@@ -23,9 +23,10 @@ Generator = Literal[
 ]
 JudgeName = Literal["simple", "tuned"]
 
-# Optimizer steps of --quick, of each stage and of a judge.
-QUICK_STEPS = {"tokenizer": 400, "prior": 500, "baseline": 400, "judge": 600}
-QUICK_SEEDS = 2
+# What --quick shortens, at most: optimizer steps of each stage and of a judge,
+# seeds, generated images.
+QUICK_STEPS = {"tokenizer": 300, "prior": 400, "baseline": 300}
+QUICK = {"judge_steps": 400, "seeds": 2, "num_synthetic": 5000}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +81,8 @@ class StudyConfig:
   test: bool = True
   # Augmentation that the generators are trained with; see train.py --help.
   augment: Augment = "auto"
-  # Everything shorter, with two seeds: 15 minutes on two CPU cores.
+  # Everything shorter, with one judge, at most 2 seeds and 5,000 generated
+  # images: 15 minutes on two CPU cores.
   quick: bool = False
   # The VQ-VAE.
   tokenizer: TokenizerConfig = dataclasses.field(
@@ -117,19 +119,14 @@ class StudyConfig:
     """With what `--quick` shortens."""
     if not self.quick:
       return self
-    return dataclasses.replace(
-      self,
-      seeds=min(self.seeds, QUICK_SEEDS),
-      judge_steps=min(self.judge_steps, QUICK_STEPS["judge"]),
-      judges=self.judges[:1],
-      **{
-        name: dataclasses.replace(
-          getattr(self, name), steps=min(getattr(self, name).steps, steps)
-        )
-        for name, steps in QUICK_STEPS.items()
-        if name != "judge"
-      },
-    )
+    stages = {
+      name: dataclasses.replace(
+        getattr(self, name), steps=min(getattr(self, name).steps, steps)
+      )
+      for name, steps in QUICK_STEPS.items()
+    }
+    limits = {name: min(getattr(self, name), n) for name, n in QUICK.items()}
+    return dataclasses.replace(self, judges=self.judges[:1], **stages, **limits)
 
   def run_config(self, seed: int, workdir: str, model: str = "vqvae") -> Config:
     """The settings of the run of train.py that trains one generator."""
