@@ -11,7 +11,7 @@ from vqvae_jax.config.prior import PriorConfig
 from vqvae_jax.config.tokenizer import TokenizerConfig
 from vqvae_jax.errors import ConfigError
 
-Augment = Literal["auto", "none", "affine", "elastic", "weak", "flip"]
+Augment = Literal["auto", "none", "affine", "weak", "flip"]
 Dtype = Literal["float32", "bfloat16"]
 Model = Literal["vqvae", "ae", "vae", "beta_vae", "dcgan"]
 Stage = Literal["all", "tokenizer", "prior"]
@@ -55,9 +55,8 @@ class Config:
   # 1 (grey) or 3 (RGB); by default as in the data.
   channels: Literal[1, 3] | None = None
   # Classical augmentation on the device: affine (rotate, scale, shear,
-  # shift), elastic (the same, and bent), weak (small shifts and brightness),
-  # flip (weak and mirrored), none; auto is affine for digits and weak
-  # elsewhere.
+  # shift), weak (small shifts and brightness), flip (weak and mirrored),
+  # none; auto is affine for digits and weak elsewhere.
   augment: Augment = "auto"
   # Regular expression on file paths of folder:DIR; files with the same first
   # group (or whole match) stay on one side of every split: a patient, say.

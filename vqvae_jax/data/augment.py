@@ -24,10 +24,6 @@ _ROTATION = 8.0
 _SCALE = 0.08
 _SHEAR = 5.0
 _SHIFT = 1 / 28
-# Elastic: nodes along each side, standard deviation of their displacement as a
-# share of the side.
-_NODES = 5
-_DISPLACEMENT = 0.04
 # Weak: share of the side; relative contrast; brightness of a range of 1.
 _WEAK_SHIFT = 0.04
 _WEAK_CONTRAST = 0.1
@@ -58,11 +54,8 @@ def augment(
     key: of the batch.
     images: pixels in [0, 1].
     kind: `none`; `affine`, rotation, scale, shear and shift with black
-      outside; `elastic`, the same, and bent: the nodes of a coarse grid are
-      displaced, and what is between them smoothly so (after Simard, Steinkraus
-      and Platt, ICDAR 2003, section 2); `weak`, small shifts with repeated
-      edges, contrast and brightness; `flip`, weak and mirrored with
-      probability 1/2.
+      outside; `weak`, small shifts with repeated edges, contrast and
+      brightness; `flip`, weak and mirrored with probability 1/2.
 
   Returns:
     Images of the same shape and type, in [0, 1].
@@ -73,17 +66,14 @@ def augment(
   if kind == "none":
     return images
   keys = jax.random.split(key, images.shape[0])
-  if kind in ("affine", "elastic"):
-    bend = kind == "elastic"
-    return jax.vmap(lambda k, x: _affine(k, x, bend))(keys, images)
+  if kind == "affine":
+    return jax.vmap(_affine)(keys, images)
   if kind in ("weak", "flip"):
     return jax.vmap(lambda k, x: _weak(k, x, kind == "flip"))(keys, images)
-  raise ValueError(
-    f"augment {kind!r} is none of none, affine, elastic, weak, flip"
-  )
+  raise ValueError(f"augment {kind!r} is none of none, affine, weak, flip")
 
 
-def _affine(key, image, bend):
+def _affine(key, image):
   angle, scale_x, scale_y, shear, shift_y, shift_x = jax.random.uniform(
     key, (6,), minval=-1.0, maxval=1.0
   )
@@ -103,17 +93,7 @@ def _affine(key, image, bend):
     ]
   )
   shift = _SHIFT * jnp.array([shift_y * height, shift_x * width])
-  bent = _bend(jax.random.fold_in(key, 1), image) if bend else None
-  return warp(image, rotation @ stretch, shift, outside="zero", bent=bent)
-
-
-def _bend(key, image):
-  """Where each pixel is taken from, as a smooth field of displacements."""
-  height, width, _ = image.shape
-  nodes = jax.random.normal(key, (_NODES, _NODES, 2), image.dtype)
-  field = jax.image.resize(nodes, (height, width, 2), "cubic")
-  side = jnp.array([height, width], image.dtype)
-  return _DISPLACEMENT * field * side[None, None]
+  return warp(image, rotation @ stretch, shift, outside="zero")
 
 
 def _weak(key, image, flip):
@@ -141,7 +121,6 @@ def warp(
   matrix: Float[Array, "2 2"],
   shift: Float[Array, "2"],
   outside: str,
-  bent: Float[Array, "h w 2"] | None = None,
 ) -> Float[Array, "h w c"]:
   """Bilinear samples of an image under an affine map about its centre.
 
@@ -153,7 +132,6 @@ def warp(
     matrix: of the inverse map.
     shift: in pixels.
     outside: `zero`, black beyond the border, or `edge`, the nearest pixel.
-    bent: in pixels, what is added to the place that each pixel is taken from.
   """
   height, width, channels = image.shape
   y, x = jnp.meshgrid(
@@ -164,8 +142,6 @@ def warp(
   y, x = y - shift[0], x - shift[1]
   rows = matrix[0, 0] * y + matrix[0, 1] * x + (height - 1) / 2
   columns = matrix[1, 0] * y + matrix[1, 1] * x + (width - 1) / 2
-  if bent is not None:
-    rows, columns = rows + bent[..., 0], columns + bent[..., 1]
   top, left = jnp.floor(rows), jnp.floor(columns)
   down, right = rows - top, columns - left
   pixels = image.reshape(height * width, channels)
