@@ -71,7 +71,7 @@ class StudyConfig:
   sweep: tuple[int, ...] = ()
   # Share of real images in each batch where generated ones are added, in
   # (0, 1); which of several is best is found on validation images.
-  real_shares: tuple[float, ...] = (0.5,)
+  real_shares: tuple[float, ...] = (0.75,)
   # Optimizer steps of a judge, the same for every arm.
   judge_steps: int = 1500
   # Leave out generated images that look like no or another class to judges of
