@@ -25,6 +25,26 @@ def test_a_class_too_small_to_divide_is_an_error():
     crossfit.folds(np.array([0, 0, 1]))
 
 
+def test_groups_stay_in_one_fold():
+  rng = np.random.default_rng(0)
+  groups = rng.integers(40, size=300).astype(str)
+  labels = rng.integers(3, size=300)
+  fold = crossfit.folds(labels, 2, seed=1, groups=groups)
+  for group in np.unique(groups):
+    assert len(set(fold[groups == group])) == 1
+  for c in range(3):
+    counts = np.bincount(fold[labels == c], minlength=2)
+    assert np.ptp(counts) <= 0.2 * counts.sum()
+  other = crossfit.folds(labels, 2, seed=2, groups=groups)
+  assert (fold != other).any()
+
+
+def test_a_class_of_one_group_is_an_error():
+  labels, groups = np.array([0, 0, 1, 1]), ["a", "b", "c", "c"]
+  with pytest.raises(ConfigError, match="class 1 has real images of too few"):
+    crossfit.folds(labels, groups=groups)
+
+
 def test_judges_read_what_they_did_not_see():
   """Labels without rhyme or reason: known to who saw them, and guessed else."""
   rng = np.random.default_rng(0)

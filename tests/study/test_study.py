@@ -9,6 +9,7 @@ import pathlib
 import numpy as np
 import pytest
 import tiny
+from PIL import Image
 from rich.console import Console
 
 from vqvae_jax.config import BaselineConfig, StudyConfig
@@ -175,6 +176,18 @@ def test_filter_counts_what_it_drops(dataset, tmp_path):
 def test_another_study_in_the_folder_is_refused(whole, dataset):
   with pytest.raises(RunError, match="num_synthetic was 60, now 61"):
     call(settings(dataset, whole[0], num_synthetic=61))
+
+
+def test_images_without_labels_are_refused(tmp_path):
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 255, (60, 8, 8, 1)).astype(np.uint8)
+  folder = tmp_path / "set"
+  folder.mkdir()
+  for n, image in enumerate(images):
+    Image.fromarray(image[..., 0]).save(folder / f"{n}.png")
+  config = settings(f"folder:{folder}", tmp_path / "study", num_real=40)
+  with pytest.raises(ConfigError, match="has 1 class"):
+    call(config)
 
 
 def test_foreign_folder_is_refused(dataset, tmp_path):

@@ -21,6 +21,7 @@ class Split:
     labels: int32 [n].
     images: uint8 [n, h, w, c], or None if they do not fit in memory.
     image_shape: (h, w, c).
+    groups: for each image the group that no split cuts, or None.
   """
 
   def __init__(
@@ -38,6 +39,9 @@ class Split:
       np.int32
     )
     self.images: UInt8[np.ndarray, "n h w c"] | None = None
+    self.groups: list[str] | None = None
+    if source.groups is not None:
+      self.groups = [source.groups[i] for i in indices]
 
   def __len__(self) -> int:
     return len(self._indices)

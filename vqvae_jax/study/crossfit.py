@@ -4,7 +4,7 @@ So that generated images can be read by judges of the same real images that
 the generator learnt from, and these too, each by a judge that did not see it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,14 +29,26 @@ class CrossFitted(NamedTuple):
 
 
 def folds(
-  labels: Int[np.ndarray, " n"], k: int = 2, seed: int = 0
+  labels: Int[np.ndarray, " n"],
+  k: int = 2,
+  seed: int = 0,
+  groups: Sequence[str] | None = None,
 ) -> Int[np.ndarray, " n"]:
   """Deals images into k folds, each class evenly, at random.
 
+  Args:
+    labels: of the images.
+    k: folds.
+    seed: of the order.
+    groups: for each image the one that no fold may cut; then classes are even
+      as far as that allows.
+
   Raises:
-    ConfigError: if a class has fewer than k images.
+    ConfigError: if a class has too few images, or groups, for k folds.
   """
   rng = np.random.default_rng(seed)
+  if groups is not None:
+    return _grouped_folds(labels, groups, k, rng)
   fold = np.empty(len(labels), np.int64)
   dealt = 0
   for c in np.unique(labels):
@@ -52,6 +64,29 @@ def folds(
   return fold
 
 
+def _grouped_folds(labels, groups, k, rng):
+  _, group = np.unique(np.asarray(groups), return_inverse=True)
+  classes, label = np.unique(labels, return_inverse=True)
+  table = np.zeros((group.max() + 1, len(classes)), np.int64)
+  np.add.at(table, (group, label), 1)
+  order = rng.permutation(len(table))
+  # The largest first: small ones then even out what is left.
+  order = order[np.argsort(-table[order].sum(axis=1), kind="stable")]
+  held = np.zeros((k, len(classes)), np.int64)
+  dealt = np.empty(len(table), np.int64)
+  for row in order:
+    # Where there are fewest images of its classes.
+    dealt[row] = (held @ table[row]).argmin()
+    held[dealt[row]] += table[row]
+  if not held.all():
+    c = classes[np.flatnonzero((held == 0).any(axis=0))[0]]
+    raise ConfigError(
+      f"class {c} has real images of too few groups for the {k} folds of "
+      "cross-fitted judges"
+    )
+  return dealt[group]
+
+
 def cross_fit(
   judge: Judge,
   images: UInt8[np.ndarray, "n h w c"],
@@ -62,6 +97,7 @@ def cross_fit(
   augment: str | None = None,
   steps: int | None = None,
   on_progress: Callable[[int, int, float], None] | None = None,
+  groups: Sequence[str] | None = None,
 ) -> CrossFitted:
   """Trains a judge without each fold; see `train_judge`.
 
@@ -75,8 +111,9 @@ def cross_fit(
     augment: see `Part`.
     steps: of each judge, instead of its own.
     on_progress: is told the fold, the steps done and the loss.
+    groups: see `folds`.
   """
-  fold = folds(labels, k, seed)
+  fold = folds(labels, k, seed, groups)
   params = []
   for j in range(k):
     seen = fold != j

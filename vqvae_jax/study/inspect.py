@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vqvae_jax.config import StudyConfig
+from vqvae_jax.errors import ConfigError
 from vqvae_jax.generation import load
 from vqvae_jax.study import gates as g
 from vqvae_jax.study import records
@@ -16,6 +17,7 @@ from vqvae_jax.study.crossfit import (
   CrossFitted,
   cross_fit,
   cross_fitted_logits,
+  folds,
 )
 from vqvae_jax.study.generators import split_name
 from vqvae_jax.study.judged import Seed
@@ -132,8 +134,19 @@ def _cross_fitted(config: StudyConfig, seed: Seed) -> CrossFitted:
       seed.number,
       augment=seed.choose_strength(config.judges[0])[0],
       steps=config.judge_steps,
+      groups=seed.data["train"].groups,
     )
   return seed.fitted
+
+
+def check(seed: Seed):
+  """Raises `ConfigError` if real images cannot be judged or cross-fitted."""
+  if seed.num_classes < 2:
+    raise ConfigError(
+      f"{seed.data.spec.name} has {seed.num_classes} class: there is nothing "
+      "for a classifier to learn"
+    )
+  folds(seed.real.labels, groups=seed.data["train"].groups)
 
 
 def _features(config, seed):

@@ -52,6 +52,8 @@ def study(config: StudyConfig, console: Console | None = None):
 
 def _study(config, out, settings, console):
   seeds = [Seed(config, n, out, console) for n in range(config.seeds)]
+  for seed in seeds:
+    inspect.check(seed)
   trained, choices, gates, sheets = [], {}, [], {}
   for seed in seeds:
     found, chosen = _compare(config, seed)
