@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tiny
 from etils import epath
+from etils.epath import gpath
 from fsspec.implementations.memory import MemoryFileSystem
 from rich.console import Console
 
@@ -43,6 +44,8 @@ def bucket(monkeypatch):
   monkeypatch.setattr(Bucket, "store", {})
   monkeypatch.setattr(Bucket, "pseudo_dirs", [""])
   fsspec.register_implementation("s3", Bucket, clobber=True)
+  # It has file systems of its own, which epath prefers.
+  monkeypatch.setattr(gpath, "_is_tf_installed", lambda: False)
   epath.backend.fsspec_backend._get_filesystem.cache_clear()
   Bucket().mkdir("/bucket")
   yield "s3://bucket"

@@ -78,6 +78,9 @@ class Job:
     Raises:
       RunError: if the folder holds something else.
     """
+    # Listed before the job is looked for: another worker may begin it now, and
+    # writes its file before all others.
+    present = [p.name for p in self.out.iterdir()] if self.out.exists() else []
     if (self.out / JOB).exists():
       _check_same(self.out, self.settings(), settings)
       if not resume and not worker:
@@ -85,11 +88,7 @@ class Job:
           f"{self.out} is not empty: it holds this job already; finish it "
           "with --resume, or name another --out"
         )
-    elif self.out.exists() and any(
-      # Another worker may be writing its first file.
-      not path.name.startswith(JOB)
-      for path in self.out.iterdir()
-    ):
+    elif any(not name.startswith(JOB) for name in present):
       raise RunError(
         f"{self.out} is not empty, and no job that could be resumed; name "
         "another --out"
