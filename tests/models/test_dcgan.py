@@ -102,13 +102,15 @@ def test_gradients_are_those_of_the_plain_losses(start):
 
   params = variables["params"]
   got = jax.jit(jax.grad(both))(params)
-  fakes = drawn(params)
-  by_discriminator = jax.grad(
-    lambda p: discriminator_loss(judged(p, images), judged(p, fakes))
+  fakes = jax.jit(drawn)(params)
+  by_discriminator = jax.jit(
+    jax.grad(lambda p: discriminator_loss(judged(p, images), judged(p, fakes)))
   )(params)
-  by_generator = jax.grad(
-    lambda p: generator_loss(
-      judged({**p, "discriminator": params["discriminator"]}, drawn(p))
+  by_generator = jax.jit(
+    jax.grad(
+      lambda p: generator_loss(
+        judged({**p, "discriminator": params["discriminator"]}, drawn(p))
+      )
     )
   )(params)
   for name, expected in (
