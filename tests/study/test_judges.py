@@ -35,15 +35,6 @@ def distance(params, others):
   )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def optimized():
-  """Compiles as users do: without XLA's optimizations the second gradient of
-  the tuned judge is not finite on CPU; with them it is."""
-  jax.config.update("jax_disable_most_optimizations", False)
-  yield
-  jax.config.update("jax_disable_most_optimizations", True)
-
-
 @pytest.fixture(scope="module")
 def trained():
   """Each judge after a short training, and its losses."""

@@ -75,8 +75,12 @@ class TunedClassifier(nn.Module):
       x = nn.relu(norm(conv(x)))
       if n in (0, 2):
         x = max_pool(x)
-    x = jnp.concatenate([x.mean(axis=(1, 2)), x.max(axis=(1, 2))], axis=-1)
-    return nn.relu(self.dense(x))
+    places = x.reshape(len(x), -1, x.shape[-1])
+    # By its place: the gradient of `max` divides by the count of places that
+    # equal it, and where XLA computes `x` anew for that, there may be none.
+    top = jnp.argmax(places, axis=1, keepdims=True)
+    most = jnp.take_along_axis(places, top, axis=1)[:, 0]
+    return nn.relu(self.dense(jnp.concatenate([places.mean(1), most], axis=-1)))
 
   def __call__(
     self, images: Float[Array, "b h w c"], train: bool = False
@@ -107,8 +111,11 @@ class _FirstConv(nn.Module):
 def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b i j c"]:
   """The largest of each 2x2 pixels; an odd last row or column is left out.
 
-  Not `nn.max_pool`, whose gradient is slow on CPUs.
+  Not `nn.max_pool`, whose gradient is slow on CPUs, nor `max` over axes; see
+  `TunedClassifier`.
   """
   b, h, w, c = x.shape
   x = x[:, : h // 2 * 2, : w // 2 * 2]
-  return x.reshape(b, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
+  x = x.reshape(b, h // 2, 2, w // 2, 2, c)
+  x = jnp.maximum(x[:, :, 0], x[:, :, 1])
+  return jnp.maximum(x[:, :, :, 0], x[:, :, :, 1])
