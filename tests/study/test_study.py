@@ -210,6 +210,18 @@ def test_bad_settings(changes, message):
     StudyConfig(**changes)
 
 
+def test_quick_shortens_and_never_lengthens():
+  base = StudyConfig(quick=True, num_synthetic=100, seeds=5)
+  quick = base.resolved()
+  assert (quick.num_synthetic, quick.seeds) == (100, 2)
+  assert quick.judges == ("simple",)
+  for name in ("tokenizer", "prior", "baseline"):
+    assert getattr(quick, name).steps < getattr(base, name).steps
+  assert quick.judge_steps < base.judge_steps
+  slow = dataclasses.replace(base, quick=False)
+  assert slow.resolved() is slow
+
+
 def test_parts_of_the_arms():
   rng = np.random.default_rng(0)
 

@@ -25,8 +25,8 @@ JudgeName = Literal["simple", "tuned"]
 
 # What --quick shortens, at most: optimizer steps of each stage and of a judge,
 # seeds, generated images.
-QUICK_STEPS = {"tokenizer": 300, "prior": 400, "baseline": 300}
-QUICK = {"judge_steps": 400, "seeds": 2, "num_synthetic": 5000}
+QUICK_STEPS = {"tokenizer": 300, "prior": 300, "baseline": 250}
+QUICK = {"judge_steps": 300, "seeds": 2, "num_synthetic": 4000}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ class StudyConfig:
   test: bool = True
   # Augmentation that the generators are trained with; see train.py --help.
   augment: Augment = "auto"
-  # Everything shorter, with one judge, at most 2 seeds and 5,000 generated
+  # Everything shorter, with one judge, at most 2 seeds and 4,000 generated
   # images: 15 minutes on two CPU cores.
   quick: bool = False
   # The VQ-VAE.
