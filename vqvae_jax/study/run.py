@@ -199,6 +199,7 @@ def _read_test(config, trained, console) -> dict[str, Any]:
   test = Images(rows["image"], rows["label"])
   results = []
   for item in trained:
+    item.seed.say(f"{item.arm.name}, {item.judge}: reading the test images")
     scores = item.seed.score_test(
       item.arm, item.judge, item.strength, item.real_share, test
     )
