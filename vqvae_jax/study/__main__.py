@@ -1,7 +1,7 @@
 """Compares ways to grow a small labelled image set.
 
   python -m vqvae_jax.study --quick
-  python -m vqvae_jax.study --dataset=mnist --num-real=1000 \
+  python -m vqvae_jax.study --dataset=mnist --num-real=1000 \\
     --num-synthetic=10000 --seeds=5 --out=study
 
 Of the real images a fifth validates, and every choice is made there. Test
