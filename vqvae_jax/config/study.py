@@ -82,7 +82,7 @@ class StudyConfig:
   # Augmentation that the generators are trained with; see train.py --help.
   augment: Augment = "auto"
   # Everything shorter, with one judge, at most 2 seeds and 4,000 generated
-  # images: 15 minutes on two CPU cores.
+  # images.
   quick: bool = False
   # The VQ-VAE.
   tokenizer: TokenizerConfig = dataclasses.field(

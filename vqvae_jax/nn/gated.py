@@ -46,8 +46,7 @@ class Convolution(nn.Module):
   def last_row(self, x: Float[Array, "b h w c"]) -> Float[Array, "b 1 j d"]:
     """The same for grids as high as the kernel.
 
-    One matrix product: for so few rows XLA's convolutions take about twice as
-    long on CPU.
+    One matrix product: inside of a loop XLA's convolutions are slow on CPU.
     """
     x, weights, bias = nn.dtypes.promote_dtype(
       x, self.weights, self.bias, dtype=self.dtype

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float, Int, PyTree, UInt8
 
 from vqvae_jax.errors import ConfigError
-from vqvae_jax.study.gates import label_agreement
 from vqvae_jax.study.judges import Judge, predict, train_judge
 from vqvae_jax.study.parts import Part
 
@@ -132,29 +131,3 @@ def cross_fitted_logits(
 ) -> Float[np.ndarray, "k n classes"]:
   """What each judge reads in images that none of them saw."""
   return np.stack([predict(judge, p, images) for p in fitted.params])
-
-
-def unseen_logits(
-  judge: Judge, fitted: CrossFitted, images: UInt8[np.ndarray, "n h w c"]
-) -> Float[np.ndarray, "n classes"]:
-  """What the judge that did not see it reads in each real image.
-
-  Args:
-    judge: as trained.
-    fitted: on these images.
-    images: the same, in the same order.
-  """
-  if len(images) != len(fitted.fold):
-    raise ValueError(f"{len(images)} images for {len(fitted.fold)} folds")
-  by_judge = cross_fitted_logits(judge, fitted, images)
-  return by_judge[fitted.fold, np.arange(len(images))]
-
-
-def cross_fitted_agreement(
-  judge: Judge,
-  fitted: CrossFitted,
-  images: UInt8[np.ndarray, "n h w c"],
-  labels: Int[np.ndarray, " n"],
-) -> Float[np.ndarray, " n"]:
-  """Share of the judges that read a generated image as its label says."""
-  return label_agreement(cross_fitted_logits(judge, fitted, images), labels)

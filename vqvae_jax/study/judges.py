@@ -1,7 +1,7 @@
 """Classifiers that judge a training set by what they learn from it."""
 
 import dataclasses
-import os
+import io
 import zipfile
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,9 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from etils import epath
 from jaxtyping import Float, PyTree, UInt8
 
 from vqvae_jax.errors import ConfigError, RunError
+from vqvae_jax.generation.shards import replace
 from vqvae_jax.models import Classifier, TunedClassifier
 from vqvae_jax.study.classical import STRENGTHS, classical
 from vqvae_jax.study.parts import Part, batch_rows, batches, check
@@ -135,16 +137,15 @@ def params_like(
   return jax.eval_shape(model.init, jax.random.key(0), images)["params"]
 
 
-def save_params(path: str | os.PathLike, params: PyTree):
+def save_params(path: epath.PathLike, params: PyTree):
   """Writes an npz file, which is whole or absent."""
   flat = flax.traverse_util.flatten_dict(jax.device_get(params), sep="/")
-  unfinished = f"{os.fspath(path)}.unfinished"
-  with open(unfinished, "wb") as file:
-    np.savez(file, **flat)
-  os.replace(unfinished, path)
+  file = io.BytesIO()
+  np.savez(file, **flat)
+  replace(epath.Path(path), file.getvalue())
 
 
-def load_params(path: str | os.PathLike, like: PyTree) -> PyTree:
+def load_params(path: epath.PathLike, like: PyTree) -> PyTree:
   """Reads what `save_params` wrote.
 
   Args:
@@ -155,7 +156,8 @@ def load_params(path: str | os.PathLike, like: PyTree) -> PyTree:
     RunError: if the file is absent, broken, or of another judge.
   """
   try:
-    with np.load(path, allow_pickle=False) as file:
+    content = io.BytesIO(epath.Path(path).read_bytes())
+    with np.load(content, allow_pickle=False) as file:
       flat = {name: file[name] for name in file.files}
   except (OSError, ValueError, zipfile.BadZipFile) as error:
     raise RunError(f"{path} holds no parameters: {error}") from None
