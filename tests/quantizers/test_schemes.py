@@ -270,7 +270,8 @@ def test_random_choice_follows_the_distances():
   codes = jnp.array([[0.0], [1.0], [3.0]])
   z = jnp.full((20000, 1), 0.4)
   ids = cb.choose_code(z, codes, 0.5, jax.random.key(0))
-  weights = np.exp(-np.array([0.16, 0.36, 6.76]) / 0.5)
+  # In units of the distance to the nearest.
+  weights = np.exp(-np.array([0.16, 0.36, 6.76]) / (0.5 * 0.16))
   frequencies = np.bincount(ids, minlength=3) / len(z)
   np.testing.assert_allclose(frequencies, weights / weights.sum(), atol=0.015)
 

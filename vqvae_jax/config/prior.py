@@ -35,7 +35,7 @@ class PriorConfig(StageConfig):
   # Attention heads of transformer and maskgit; must divide the width.
   heads: int = 4
   # Ids that pixelcnn's convolutions reach across, odd.
-  kernel: int = 5
+  kernel: int = 3
   # Dropout rate, in [0, 1).
   dropout: float = 0.05
   # Share of labels hidden in training, in [0, 1), so that sample.py can guide

@@ -62,7 +62,7 @@ class TokenizerConfig(StageConfig):
   # rotation, which turns it as the choice turned the latent.
   gradient: Gradient = "straight-through"
   # Temperature of a random choice among near codes in training, of ema, vq and
-  # simvq; 0 takes the nearest.
+  # simvq, in units of what the nearest one costs; 0 takes the nearest.
   code_temperature: float = 0.0
   # Weight of the entropy terms, which make choices sure and codes used, of ema,
   # vq, simvq and lfq. By default 0.1 for lfq and 0 for the others.

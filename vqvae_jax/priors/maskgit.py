@@ -9,10 +9,9 @@ import math
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from vqvae_jax.nn.transformer import Block, at_least_float32
+from vqvae_jax.nn.transformer import residual_blocks
 from vqvae_jax.priors.base import Prior
 
 
@@ -26,45 +25,23 @@ class MaskGITPrior(Prior):
   hidden [b, 49] to logits [b, 49, 512].
 
   Attributes:
-    num_codes: see `Prior`, as for the next two.
-    num_classes: see there.
-    grid: see there.
-    layers: transformer blocks.
-    width: channels of the residual stream.
-    heads: attention heads; divides the width.
+    num_codes: see `Prior`, as for what is not listed here.
     dropout: rate on embeddings, attention and MLP outputs.
-    dtype: of the computation; parameters are float32, and normalisation,
-      softmax and logits are computed in float32 or wider.
+    heads: attention heads; divides the width.
   """
 
-  layers: int = 4
-  width: int = 128
   heads: int = 4
-  dropout: float = 0.0
-  dtype: DTypeLike = jnp.float32
 
   exact = False
 
   def setup(self):
-    def embed(size):
-      return nn.Embed(size, self.width, dtype=self.dtype)
-
-    self.code_embedding = embed(self.slots * self.num_codes)
-    self.hidden_embedding = embed(1)
-    self.class_embedding = embed(self.num_classes + 1)
-    self.position_embedding = embed(self.length)
-    # As in the transformer prior.
-    out_init = nn.initializers.variance_scaling(
-      1 / (2 * self.layers), "fan_in", "truncated_normal"
+    super().setup()
+    self.hidden_embedding = self.table(1)
+    self.position_embedding = self.table(self.length)
+    self.blocks = residual_blocks(
+      self.layers, self.heads, False, self.dropout, self.dtype
     )
-    self.blocks = [
-      Block(self.heads, False, self.dropout, out_init, self.dtype)
-      for _ in range(self.layers)
-    ]
     self.embedding_dropout = nn.Dropout(self.dropout)
-    wide = at_least_float32(self.dtype)
-    self.norm = nn.LayerNorm(dtype=wide)
-    self.head = nn.Dense(self.num_codes, dtype=wide)
 
   def __call__(
     self,
@@ -86,7 +63,7 @@ class MaskGITPrior(Prior):
       Logits over the codes, float32 or wider.
     """
     positions = jnp.arange(ids.shape[1])
-    codes = self.code_embedding(self.table_rows(ids, positions))
+    codes = self.embed(ids, positions)
     unknown = self.hidden_embedding(jnp.zeros((1, 1), jnp.int32))
     x = jnp.where(hidden[..., None], unknown, codes)
     x = x + self.class_embedding(labels)[:, None]

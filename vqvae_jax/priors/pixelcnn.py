@@ -9,11 +9,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from vqvae_jax.nn.gated import GatedLayer
-from vqvae_jax.nn.transformer import at_least_float32
 from vqvae_jax.priors.base import Prior
 
 
@@ -44,45 +42,26 @@ class PixelCNNPrior(Prior):
 
   Layers see further the more there are: a logit of `PixelCNNPrior(..., grid,
   layers=l, kernel=k)` sees l (k - 1) / 2 + 1 rows above its own, and as many
-  ids to its left. One label more than there are classes stands for any class,
-  for classifier-free guidance. Where each place has several ids, they follow
-  each other within the row, and each has an embedding table of its own.
+  ids to its left. Where each place has several ids, they follow each other
+  within the row, and each has an embedding table of its own.
 
   Example: `PixelCNNPrior(512, 10, (7, 7))` maps ids [b, 49] and labels [b] to
   logits [b, 49, 512].
 
   Attributes:
-    num_codes: see `Prior`, as for the next two.
-    num_classes: see there.
-    grid: see there.
-    layers: gated layers.
-    width: channels of both stacks.
+    num_codes: see `Prior`, as for what is not listed here.
     kernel: see `GatedLayer`.
-    dropout: rate in each layer.
-    dtype: of the computation; parameters are float32, and logits are computed
-      in float32 or wider.
   """
 
-  layers: int = 4
-  width: int = 128
-  kernel: int = 5
-  dropout: float = 0.0
-  dtype: DTypeLike = jnp.float32
+  kernel: int = 3
 
   def setup(self):
-    def embed(size):
-      return nn.Embed(size, self.width, dtype=self.dtype)
-
-    self.code_embedding = embed(self.slots * self.num_codes)
-    self.class_embedding = embed(self.num_classes + 1)
-    self.column_embedding = embed(self._columns)
+    super().setup()
+    self.column_embedding = self.table(self._columns)
     self.gated = [
       GatedLayer(self.width, self.kernel, self.dropout, self.dtype)
       for _ in range(self.layers)
     ]
-    wide = at_least_float32(self.dtype)
-    self.norm = nn.LayerNorm(dtype=wide)
-    self.head = nn.Dense(self.num_codes, dtype=wide)
 
   def __call__(
     self,
@@ -100,7 +79,7 @@ class PixelCNNPrior(Prior):
     Returns:
       Logits over the codes, float32 or wider.
     """
-    codes = self._embed_codes(ids, jnp.arange(ids.shape[1]))
+    codes = self.embed(ids, jnp.arange(ids.shape[1]))
     codes = codes.reshape(-1, self.grid[0], self._columns, self.width)
     v = jnp.pad(codes[:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0)))
     x = jnp.pad(codes[:, :, :-1], ((0, 0), (0, 0), (1, 0), (0, 0)))
@@ -139,7 +118,7 @@ class PixelCNNPrior(Prior):
       row: which one is to come, the same for all images.
       cache: as `init_cache` or the last step of the row above gave it.
     """
-    last = self._embed_codes(previous, row * self._columns - 1)
+    last = self.embed(previous, row * self._columns - 1)
     codes = cache.row.at[:, -1].set(jnp.where(row == 0, 0, last))
     label = self.class_embedding(labels)[:, None, None]
     v, layers = codes[:, None], []
@@ -170,7 +149,7 @@ class PixelCNNPrior(Prior):
     del labels
     column = position % self._columns
     # What comes before a row's first id belongs to the row above.
-    code = self._embed_codes(previous, position - 1)
+    code = self.embed(previous, position - 1)
     code = jnp.where(column == 0, 0, code)
     row = jax.lax.dynamic_update_slice_in_dim(
       cache.row, code[:, None], jnp.maximum(column - 1, 0), axis=1
@@ -186,9 +165,6 @@ class PixelCNNPrior(Prior):
 
   def _readout(self, x):
     return self.head(nn.relu(self.norm(x)))
-
-  def _embed_codes(self, ids, positions):
-    return self.code_embedding(self.table_rows(ids, positions))
 
   @property
   def _columns(self):

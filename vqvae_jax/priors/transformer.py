@@ -4,14 +4,13 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from vqvae_jax.nn.transformer import (
-  Block,
   KVCache,
   at_least_float32,
   empty_cache,
+  residual_blocks,
 )
 from vqvae_jax.priors.base import Prior
 
@@ -50,51 +49,27 @@ class TransformerPrior(Prior):
   to logits [b, 49, 512].
 
   Attributes:
-    num_codes: see `Prior`, as for the next two.
-    num_classes: see there.
-    grid: see there.
-    layers: transformer blocks.
-    width: channels of the residual stream.
-    heads: attention heads; divides the width.
+    num_codes: see `Prior`, as for what is not listed here.
     dropout: rate on embeddings, attention and MLP outputs.
-    dtype: of the computation; parameters are float32, and normalisation,
-      softmax and logits are computed in float32 or wider.
+    heads: attention heads; divides the width.
   """
 
-  layers: int = 4
-  width: int = 128
   heads: int = 4
-  dropout: float = 0.0
-  dtype: DTypeLike = jnp.float32
 
   def setup(self):
-    def embed(size):
-      return nn.Embed(size, self.width, dtype=self.dtype)
-
-    self.code_embedding = embed(self.slots * self.num_codes)
-    self.class_embedding = embed(self.num_classes + 1)
-    self.row_embedding = embed(self.grid[0])
-    self.column_embedding = embed(self.grid[1])
+    super().setup()
+    self.row_embedding = self.table(self.grid[0])
+    self.column_embedding = self.table(self.grid[1])
     if self.slots > 1:
-      self.slot_embedding = embed(self.slots)
-      self.prefix_embedding = embed(self.slots * self.num_codes)
+      self.slot_embedding = self.table(self.slots)
+      self.prefix_embedding = self.table(self.slots * self.num_codes)
       self.slot_norm = nn.LayerNorm(dtype=at_least_float32(self.dtype))
       self.slot_in = nn.Dense(4 * self.width, dtype=self.dtype)
       self.slot_out = nn.Dense(self.width, dtype=self.dtype)
-    # GPT-2's scaling: the variance of the residual stream does not grow with
-    # depth (Radford et al. 2019, section 2.3). Its standard deviation of 0.02
-    # is for wide networks; at width 128 it learns much slower than this.
-    out_init = nn.initializers.variance_scaling(
-      1 / (2 * self.layers), "fan_in", "truncated_normal"
+    self.blocks = residual_blocks(
+      self.layers, self.heads, True, self.dropout, self.dtype
     )
-    self.blocks = [
-      Block(self.heads, True, self.dropout, out_init, self.dtype)
-      for _ in range(self.layers)
-    ]
     self.embedding_dropout = nn.Dropout(self.dropout)
-    wide = at_least_float32(self.dtype)
-    self.norm = nn.LayerNorm(dtype=wide)
-    self.head = nn.Dense(self.num_codes, dtype=wide)
 
   def __call__(
     self,
@@ -122,8 +97,7 @@ class TransformerPrior(Prior):
   ) -> Float[Array, "b t width"]:
     """The residual stream after the last block; see `__call__`."""
     positions = jnp.arange(ids.shape[1])
-    codes = self.code_embedding(self.table_rows(ids, positions))
-    codes = self._by_place(codes).sum(axis=2)
+    codes = self._by_place(self.embed(ids, positions)).sum(axis=2)
     x = jnp.pad(codes[:, :-1], ((0, 0), (1, 0), (0, 0)))
     x = x + self.class_embedding(labels)[:, None]
     x = x + self._places(jnp.arange(x.shape[1]))[None]

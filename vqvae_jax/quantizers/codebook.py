@@ -116,20 +116,23 @@ def unit(x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
 def choose_code(
   z: Float[Array, "n d"],
   codes: Float[Array, "k d"],
-  temperature: float,
+  temperature: float | Float[Array, ""],
   key: Key[Array, ""] | None,
 ) -> Int[Array, " n"]:
   """The nearest code, or a near one at random.
 
-  At a temperature above 0 code i is drawn with probability proportional to
-  exp(-|z - code i|^2 / temperature), which holds all n times k distances.
+  Args:
+    z: latents.
+    codes: to choose from.
+    temperature: 0 for the nearest; above, and where it is traced, the choice
+      holds all n times k distances. See `near_logits`.
+    key: of the draws; None where the temperature is 0.
   """
   z, codes = jax.lax.stop_gradient((z, codes))
-  if not temperature:
+  if not isinstance(temperature, jax.Array) and not temperature:
     return nearest_code(z, codes)
-  distances = squared_distances(z, codes)
-  ids = jax.random.categorical(key, -distances / temperature)
-  return ids.astype(jnp.int32)
+  logits = near_logits(squared_distances(z, codes), temperature)
+  return jax.random.categorical(key, logits).astype(jnp.int32)
 
 
 def near_logits(
@@ -149,17 +152,6 @@ def near_logits(
   unit = nearest.reshape(len(distances), -1).sum(axis=1).mean()
   tiny = jnp.finfo(distances.dtype).tiny
   return (nearest - distances) / jnp.maximum(temperature * unit, tiny)
-
-
-def resample(
-  z: Float[Array, "n d"],
-  codes: Float[Array, "k d"],
-  temperature: float | Float[Array, ""],
-  key: Key[Array, ""],
-) -> Int[Array, " n"]:
-  """Ids drawn among near codes; see `near_logits`."""
-  logits = near_logits(squared_distances(z, codes), temperature)
-  return jax.random.categorical(key, logits).astype(jnp.int32)
 
 
 def squared_distances(

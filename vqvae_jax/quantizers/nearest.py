@@ -24,7 +24,7 @@ class NearestCode(CodebookQuantizer):
     estimator: of the gradient through the choice, a name in
       `codebook.ESTIMATORS`.
     temperature: of a random choice among near codes in training; 0 takes the
-      nearest. See `codebook.choose_code`.
+      nearest. See `codebook.near_logits`.
     entropy: weight of `codebook.entropy_loss` on softmax(-distance^2); it
       holds all distances.
   """
@@ -95,7 +95,9 @@ class NearestCode(CodebookQuantizer):
       temperature: 0 for the nearest; see `codebook.near_logits`.
       key: of the draws.
     """
-    ids = cb.resample(self.compared(z), self.code_vectors(), temperature, key)
+    ids = cb.choose_code(
+      self.compared(z), self.code_vectors(), temperature, key
+    )
     return ids.reshape(z.shape[:-1])
 
   def ids_to_vectors(self, ids: Int[Array, "*n"]) -> Float[Array, "*n d"]:

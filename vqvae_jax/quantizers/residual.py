@@ -124,7 +124,7 @@ class ResidualQuantizer(CodebookQuantizer):
     for level in range(self.depth):
       codes = self._book(level).code_vectors()
       level_key = jax.random.fold_in(key, level)
-      ids.append(cb.resample(rest, codes, temperature, level_key))
+      ids.append(cb.choose_code(rest, codes, temperature, level_key))
       rest = rest - codes[ids[-1]]
     return jnp.stack(ids, axis=-1).reshape(*z.shape[:-1], self.depth)
 
