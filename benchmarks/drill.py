@@ -1,8 +1,9 @@
-"""Kills a job again and again, and asks whether its data set is whole.
+"""Kills jobs again and again, and asks whether their data sets are whole.
 
-Makes a set with one worker, undisturbed. Then makes it again with two workers
-that are killed (SIGKILL) at random moments, --kills times in all, each time
-resumed. At the end every image must be there once, with the same bytes.
+Makes a set with one worker, undisturbed. Then makes it again and again with two
+workers that are killed (SIGKILL) at random moments and resumed, until there
+were --kills of them, none after its worker was done. In every set each image
+must be there once, with the same bytes.
 
   python benchmarks/drill.py --workdir=runs/mnist5k
 """
@@ -19,6 +20,7 @@ import time
 import tyro
 
 ROOT = pathlib.Path(__file__).parents[1]
+WORKERS = ("0/2", "1/2")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Options:
   kills: int = 20
   # Images of a shard.
   shard_size: int = 100
-  # Seconds between start and kill, at most. A process takes about 5 to start.
-  patience: float = 25.0
+  # Seconds between kills, at most. A process takes about 5 to start.
+  patience: float = 15.0
   # Seed of the moments.
   seed: int = 0
 
@@ -71,37 +73,46 @@ def files(out):
   }
 
 
+def disturbed(options, out, rng, most):
+  """Makes a set, killing its workers at most so often; gives the kills."""
+  kills, running = 0, {name: start(options, out, name) for name in WORKERS}
+  while running:
+    time.sleep(rng.uniform(0, options.patience))
+    for name, process in list(running.items()):
+      if process.poll() is not None:
+        finish(running.pop(name))
+    if running and kills < most:
+      name = rng.choice(sorted(running))
+      running[name].kill()
+      running[name].communicate()
+      kills += 1
+      whole = len(list(pathlib.Path(out).glob("records/*.json")))
+      print(f"a kill, when {whole} shards were whole", flush=True)
+      running[name] = start(options, out, name)
+  return kills
+
+
 def main():
   options = tyro.cli(Options, description=__doc__)
   rng = random.Random(options.seed)
+  kills, sets, wrong = 0, 0, 0
   with tempfile.TemporaryDirectory() as folder:
-    whole, killed = f"{folder}/whole", f"{folder}/killed"
-    finish(start(options, whole, "0/1"))
-    kills, workers = 0, {}
+    finish(start(options, f"{folder}/whole", "0/1"))
+    expected = files(f"{folder}/whole")
     while kills < options.kills:
-      for worker in ("0/2", "1/2"):
-        if worker not in workers or workers[worker].poll() is not None:
-          workers[worker] = start(options, killed, worker)
-      time.sleep(rng.uniform(0, options.patience / 2))
-      process = workers[rng.choice(("0/2", "1/2"))]
-      if process.poll() is None:
-        process.kill()
-        process.communicate()
-        kills += 1
-        records = len(list(pathlib.Path(killed).glob("records/*.json")))
-        print(f"kill {kills}: {records} shards are whole", flush=True)
-    for process in workers.values():
-      process.communicate()
-    for worker in ("0/2", "1/2"):
-      finish(start(options, killed, worker))
-    expected, found = files(whole), files(killed)
-  print(
-    f"missing={len(expected.keys() - found.keys())} "
-    f"doubled={len(found.keys() - expected.keys())} "
-    f"different={sum(found.get(k, v) != v for k, v in expected.items())} "
-    f"of {options.images} images after {kills} kills"
-  )
-  if found != expected:
+      out = f"{folder}/{sets}"
+      kills += disturbed(options, out, rng, options.kills - kills)
+      found = files(out)
+      sets += 1
+      wrong += found != expected
+      print(
+        f"set {sets}: missing={len(expected.keys() - found.keys())} "
+        f"doubled={len(found.keys() - expected.keys())} "
+        f"different={sum(found.get(k, v) != v for k, v in expected.items())} "
+        f"of {options.images} images; {kills} kills so far",
+        flush=True,
+      )
+  if wrong:
     sys.exit(1)
 
 
