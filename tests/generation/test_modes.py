@@ -101,6 +101,13 @@ def test_mixed_images_lie_between_two_of_a_class(tiny_run, tmp_path):
   tiny.sample(config)
   model, (first, second), labels = sources(run, config, 2)
   assert (first != second).any(axis=(1, 2, 3)).all()
+  # Of so few in a class all are candidates, and the nearest is the partner.
+  train = load_data(model.config)["train"]
+  for one, other, label in zip(first, second, labels, strict=True):
+    apart = (train.images[train.labels == label] - one.astype(float)) ** 2
+    distances = np.sort(apart.sum(axis=(1, 2, 3)))
+    assert len(distances) <= 21
+    assert ((other - one.astype(float)) ** 2).sum() == distances[1]
   latents = [
     np.asarray(
       model.tokenizer.apply(

@@ -2,7 +2,7 @@
 
 prior        ids from the prior, decoded
 perturb      a training image, its ids drawn anew among the codes near by
-mix          between two training images of one class
+mix          between two near training images of one class
 inpaint      a training image, a part of its ids drawn anew by the prior
 reconstruct  a validation image, and what the tokenizer makes of it
 

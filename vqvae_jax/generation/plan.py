@@ -48,11 +48,15 @@ def run_images(config: Config, spec: DataSpec, name: str) -> Split:
   return data[name]
 
 
+# Others of its class among which an image's partner is the nearest.
+CANDIDATES = 20
+
+
 class Sources:
   """Training images of each class, chosen by the number of the new image."""
 
   def __init__(self, split: Split, spec: DataSpec, mode: str, count: int):
-    """Args: see `choose`; `mode` is what needs `count` images of a class.
+    """Args: `mode` needs `count` images of a class, 1 or 2; see `choose`.
 
     Raises:
       ConfigError: if a class has fewer.
@@ -69,9 +73,21 @@ class Sources:
         raise ConfigError(f"{needs}; {name} has fewer")
 
   def choose(self, seed: int, number: int, label: int) -> Int[np.ndarray, " m"]:
-    """Different rows of a class, `count` of them."""
+    """A row of a class; with a count of 2 also one that is near to it.
+
+    That is the nearest in pixels of a few others: between images that are far
+    apart lies a double exposure. SMOTE (Chawla et al. 2002, section 4.2) takes
+    one of the 5 nearest of all.
+    """
     rng = np.random.default_rng((seed, number))
-    return rng.choice(self._of_class[label], self._count, replace=False)
+    of_class = self._of_class[label]
+    drawn = 1 if self._count == 1 else min(1 + CANDIDATES, len(of_class))
+    rows = rng.choice(of_class, drawn, replace=False)
+    if self._count == 1:
+      return rows
+    images = self._split.gather(rows)["image"].astype(np.float32)
+    squared = ((images[1:] - images[0]) ** 2).sum(axis=(1, 2, 3))
+    return rows[[0, 1 + squared.argmin()]]
 
   def gather(
     self,
