@@ -14,6 +14,7 @@ from vqvae_jax.config import SampleConfig
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generation import modes
+from vqvae_jax.generation.modes import start_from
 from vqvae_jax.generation.plan import Sources
 
 
@@ -68,7 +69,7 @@ def test_the_other_priors_train_and_sample(kind, dataset, tmp_path):
 
 
 def sources(run, config, count):
-  """The training images that each new image is made of."""
+  """The training images that each new image is made of, augmented."""
   model = vqvae_jax.load(run)
   split = load_data(model.config)["train"]
   labels = np.arange(24) % 3
@@ -76,19 +77,25 @@ def sources(run, config, count):
   rows = [
     chosen.choose(config.seed, n, label) for n, label in enumerate(labels)
   ]
-  return model, split.images[np.stack(rows, axis=1)], labels
+  images = split.images[np.stack(rows, axis=1)]
+  augmented = [
+    np.asarray(start_from(config.seed, np.arange(24), some, model.spec.augment))
+    for some in images
+  ]
+  return model, images, augmented, labels
 
 
 def test_perturbed_images_are_reconstructions_when_cold(tiny_run, tmp_path):
   run = tiny_run[0]
   cold = settings(run, tmp_path / "cold", mode="perturb", temperature=0.0)
   tiny.sample(cold)
-  model, (originals,), labels = sources(run, cold, 1)
-  expected = model.decode(model.encode(originals))
+  model, originals, (augmented,), labels = sources(run, cold, 1)
+  assert np.abs(augmented - originals[0] / 255).mean() > 0.01
+  expected = model.decode(model.encode(augmented))
   got = images_of(tmp_path / "cold", labels)
   np.testing.assert_allclose(got / 255, expected, atol=0.003)
   # One image, one source: few are taken twice, as of 19 there are.
-  assert len(np.unique(originals, axis=0)) > 12
+  assert len(np.unique(originals[0], axis=0)) > 12
   hot = dataclasses.replace(cold, out=str(tmp_path / "hot"), temperature=1.0)
   tiny.sample(hot)
   changed = images_of(tmp_path / "hot", labels) != got
@@ -99,7 +106,7 @@ def test_mixed_images_lie_between_two_of_a_class(tiny_run, tmp_path):
   run = tiny_run[0]
   config = settings(run, tmp_path, mode="mix")
   tiny.sample(config)
-  model, (first, second), labels = sources(run, config, 2)
+  model, (first, second), augmented, labels = sources(run, config, 2)
   assert (first != second).any(axis=(1, 2, 3)).all()
   # Of so few in a class all are candidates, and the nearest is the partner.
   train = load_data(model.config)["train"]
@@ -110,11 +117,9 @@ def test_mixed_images_lie_between_two_of_a_class(tiny_run, tmp_path):
     assert ((other - one.astype(float)) ** 2).sum() == distances[1]
   latents = [
     np.asarray(
-      model.tokenizer.apply(
-        model.tokenizer_variables, x / np.float32(255), method="latents"
-      )
+      model.tokenizer.apply(model.tokenizer_variables, x, method="latents")
     )
-    for x in (first, second)
+    for x in augmented
   ]
   ids = model.encode(images_of(tmp_path, labels))
   assert ids.shape == (24, 2, 2)
@@ -138,8 +143,8 @@ def test_inpainted_images_keep_the_rest(tiny_run, tmp_path):
   run = tiny_run[0]
   config = settings(run, tmp_path / "some", mode="inpaint", share=0.25)
   tiny.sample(config)
-  model, (originals,), labels = sources(run, config, 1)
-  kept = model.encode(originals)
+  model, _, (augmented,), labels = sources(run, config, 1)
+  kept = model.encode(augmented)
   made = images_of(tmp_path / "some", labels) / 255
   # One of the four ids of an image is drawn anew: decoding the others with
   # each code in its place gives the image for one of them.

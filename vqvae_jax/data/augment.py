@@ -8,7 +8,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 # Sets of centred characters on an even ground.
 _CHARACTERS = (
@@ -63,9 +63,15 @@ def augment(
   Raises:
     ValueError: for another kind.
   """
+  return augment_each(jax.random.split(key, images.shape[0]), images, kind)
+
+
+def augment_each(
+  keys: Key[Array, "b"], images: Float[Array, "b h w c"], kind: str
+) -> Float[Array, "b h w c"]:
+  """`augment`, where each image has a key of its own."""
   if kind == "none":
     return images
-  keys = jax.random.split(key, images.shape[0])
   if kind == "affine":
     return jax.vmap(_affine)(keys, images)
   if kind in ("weak", "flip"):

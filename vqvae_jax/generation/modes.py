@@ -6,6 +6,7 @@ mix          between two near training images of one class
 inpaint      a training image, a part of its ids drawn anew by the prior
 reconstruct  a validation image, and what the tokenizer makes of it
 
+Training images are augmented before they are varied, as both stages saw them.
 These are a VQ-VAE's; for the others see `baseline_modes`.
 """
 
@@ -15,8 +16,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int, UInt8
 
 from vqvae_jax.config import SampleConfig
+from vqvae_jax.data.augment import augment_each
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generation.arrays import image_keys
 from vqvae_jax.generation.baseline import BaselineModel
@@ -27,6 +30,9 @@ from vqvae_jax.generation.plan import Plan, Sources, run_images
 from vqvae_jax.sharding import split as split_rows
 from vqvae_jax.training.pictures import to_uint8
 from vqvae_jax.training.tokenizer import to_float
+
+# What the keys of images are folded with: numbers of no position.
+_PLACE, _AUGMENT = 2**31, 2**31 + 1
 
 
 def make_plan(config: SampleConfig, model: Model | BaselineModel) -> Plan:
@@ -115,7 +121,7 @@ def _inpaint(config, model):
     keys = image_keys(seed, numbers)
 
     def rectangle(key):
-      top_key, left_key = jax.random.split(jax.random.fold_in(key, 2**31))
+      top_key, left_key = jax.random.split(jax.random.fold_in(key, _PLACE))
       top = jax.random.randint(top_key, (), 0, rows - height + 1)
       left = jax.random.randint(left_key, (), 0, columns - width + 1)
       down = jnp.arange(rows)[:, None] - top
@@ -183,10 +189,13 @@ def _varied(config, model, vary, *, sources, prior=False):
   chosen = Sources(split, model.spec, config.mode, sources)
   rows = split_rows(model.mesh)
 
-  def make(variables, numbers, seed, images, *others):
-    images = to_float(images)
-    others = [to_float(x) if x.ndim == 4 else x for x in others]
-    ids = vary(variables, numbers, seed, images, *others)
+  def make(variables, numbers, seed, *arrays):
+    # Two images are moved alike, so that they stay near.
+    arrays = [
+      start_from(seed, numbers, x, model.spec.augment) if x.ndim == 4 else x
+      for x in arrays
+    ]
+    ids = vary(variables, numbers, seed, *arrays)
     made = model.tokenizer.apply(variables[0], ids, method="decode")
     return jnp.round(made * 255).astype(jnp.uint8)
 
@@ -204,6 +213,18 @@ def _varied(config, model, vary, *, sources, prior=False):
     return compiled(variables, numbers, config.seed, *arrays)
 
   return make_block
+
+
+def start_from(
+  seed: int | Int[Array, ""],
+  numbers: Int[Array, "b"],
+  images: UInt8[Array, "b h w c"],
+  kind: str,
+) -> Float[Array, "b h w c"]:
+  """Training images, in [0, 1], augmented for the new images' numbers."""
+  keys = image_keys(seed, numbers)
+  keys = jax.vmap(lambda key: jax.random.fold_in(key, _AUGMENT))(keys)
+  return augment_each(keys, to_float(images), kind)
 
 
 def _weights(model, *, prior=False):
