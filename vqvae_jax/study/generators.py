@@ -49,7 +49,9 @@ def draw(
 ) -> Images:
   """So many images of a generator, balanced over the classes.
 
-  They are kept as shards in `sets/`, and made once.
+  They are kept as shards in `sets/`, and made once. A prior draws without
+  guidance: it makes images more like their class, and a set of them less like
+  the data, from which a classifier learns less.
   """
   model, mode = split_name(generator)
   out = folder / "sets" / f"{generator}-{count}"
@@ -59,6 +61,7 @@ def draw(
     num_images=count,
     format="npz",
     mode=mode,
+    guidance=0.0 if model == "vqvae" else None,
     seed=seed,
     resume=True,
   )
