@@ -16,6 +16,7 @@ from vqvae_jax.config import BaselineConfig, StudyConfig
 from vqvae_jax.errors import ConfigError, RunError
 from vqvae_jax.study import judged, run
 from vqvae_jax.study.arms import Arm, Images, arms, parts
+from vqvae_jax.study.judges import JUDGES
 
 GENERATORS = ("vqvae", "vae")
 
@@ -242,3 +243,19 @@ def test_parts_of_the_arms():
   assert found["classical"][0].augment == "light"
   assert found["real"][0].augment is None
   assert Arm("real+", "vae", 2).name == "real+vae"
+
+
+def test_tuned_judge_is_the_candidate_that_reads_most(
+  dataset, tmp_path, monkeypatch
+):
+  def trained(self, path, name, judge, sources):
+    best = judge.weight_decay == 0.5 and not judge.label_smoothing
+    return {"accuracy": 0.9 if best else 0.8}
+
+  monkeypatch.setattr(judged.Seed, "_trained", trained)
+  config = settings(dataset, tmp_path)
+  seed = judged.Seed(config, 0, tmp_path, Console(file=io.StringIO()))
+  chosen, accuracies = seed.choose_settings("tuned")
+  assert (chosen.weight_decay, chosen.label_smoothing) == (0.5, 0.0)
+  assert list(accuracies.values()) == [0.8, 0.8, 0.8, 0.9]
+  assert seed.choose_settings("simple") == (JUDGES["simple"], {})

@@ -15,7 +15,9 @@ from vqvae_jax.study.arms import Arm, Images, parts
 from vqvae_jax.study.classical import STRENGTHS
 from vqvae_jax.study.crossfit import CrossFitted
 from vqvae_jax.study.judges import (
+  CANDIDATES,
   JUDGES,
+  Judge,
   load_params,
   params_like,
   predict,
@@ -109,6 +111,32 @@ class Seed:
       real_share: of a batch, where there are generated images.
     """
     path = self._path(arm, judge, strength, real_share)
+    chosen, _ = self.choose_settings(judge)
+    sources = parts(arm, self.real, generated, strength, real_share)
+    return self._trained(path, arm.name, chosen, sources)
+
+  def choose_settings(self, judge: str) -> tuple[Judge, dict[str, float]]:
+    """A judge's settings, and the accuracies that chose them.
+
+    They are those of `CANDIDATES` that read most validation images after
+    learning from real images at the medium strength.
+    """
+    if judge not in CANDIDATES:
+      return JUDGES[judge], {}
+    sources = parts(Arm("classical"), self.real, None, "medium", 1.0)
+    accuracies = {}
+    for settings in CANDIDATES[judge]:
+      name = settings.settings
+      slug = name.replace(", ", "-").replace(" ", "-")
+      path = self.folder / "judged" / f"{judge}-settings" / f"{slug}.json"
+      scores = self._trained(path, name, settings, sources)
+      accuracies[name] = scores["accuracy"]
+    best = max(accuracies, key=accuracies.get)
+    chosen = next(j for j in CANDIDATES[judge] if j.settings == best)
+    return chosen, accuracies
+
+  def _trained(self, path, name, judge, sources):
+    """Trains a judge, where that is not on record; its validation scores."""
 
     def make():
       start = said = time.monotonic()
@@ -117,11 +145,11 @@ class Seed:
         nonlocal said
         if time.monotonic() - said > INTERVAL:
           said = time.monotonic()
-          self.say(f"{arm.name}, {judge}: step {step}, loss {loss:.3f}")
+          self.say(f"{name}, {judge.name}: step {step}, loss {loss:.3f}")
 
       params = train_judge(
-        JUDGES[judge],
-        parts(arm, self.real, generated, strength, real_share),
+        judge,
+        sources,
         self.num_classes,
         self.number,
         self._config.judge_steps,
@@ -130,9 +158,9 @@ class Seed:
       seconds = time.monotonic() - start
       path.parent.mkdir(parents=True, exist_ok=True)
       save_params(path.with_suffix(".npz"), params)
-      scores = self._scores(judge, params, self.held_out)
+      scores = self._scores(judge.name, params, self.held_out)
       self.say(
-        f"{arm.name}, {judge}: {scores['accuracy']:.1%} of "
+        f"{name}, {judge.name}: {scores['accuracy']:.1%} of "
         f"{len(self.held_out)} validation images, {seconds:.0f} s"
       )
       return scores | {"seconds": seconds}

@@ -51,10 +51,25 @@ class Judge:
   label_smoothing: float = 0.0
   augment: str = "none"
 
+  @property
+  def settings(self) -> str:
+    """What is chosen among `CANDIDATES`, in words."""
+    return (
+      f"weight decay {self.weight_decay:g}, "
+      f"label smoothing {self.label_smoothing:g}"
+    )
+
 
 SIMPLE = Judge("simple", Classifier)
 TUNED = Judge("tuned", TunedClassifier, weight_decay=0.05, label_smoothing=0.1)
 JUDGES = {judge.name: judge for judge in (SIMPLE, TUNED)}
+# Weight decay and label smoothing, chosen on validation images.
+CANDIDATES = {
+  TUNED.name: tuple(
+    dataclasses.replace(TUNED, weight_decay=decay, label_smoothing=smoothing)
+    for decay, smoothing in ((0.05, 0.1), (0.05, 0.0), (0.5, 0.1), (0.5, 0.0))
+  )
+}
 
 
 def train_judge(

@@ -115,6 +115,13 @@ def _compare(config, seed) -> tuple[list[Trained], dict[str, Any]]:
   first = config.judges[0]
   strength, losses = seed.choose_strength(first)
   chosen = {"classical": {"chosen": strength, "among": losses}}
+  for judge in config.judges:
+    settings, accuracies = seed.choose_settings(judge)
+    if accuracies:
+      chosen[f"settings of the {judge} judge"] = {
+        "chosen": settings.settings,
+        "among": accuracies,
+      }
   images = {
     generator: inspect.kept(config, seed, generator)
     for generator in config.generators
