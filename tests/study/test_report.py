@@ -18,6 +18,7 @@ SETTINGS = {
   "num_real": 100,
   "num_synthetic": 1000,
   "seeds": 3,
+  "primary": "vqvae",
   "prior": {"steps": 7},
 }
 

@@ -10,9 +10,11 @@ from scipy import stats
 from vqvae_jax.study import report, report_numbers
 from vqvae_jax.study import report_tables as tables
 
+PRIMARY = report_numbers.Primary("classical+vqvae")
+
 
 def summarise(found, split="test", multiplier=10):
-  rows = report_numbers.summarise(found, split, multiplier)
+  rows = report_numbers.summarise(found, split, multiplier, PRIMARY)
   return {row.arm: row for row in rows if row.main}, rows
 
 
@@ -81,7 +83,7 @@ def test_verdicts():
   assert rows["classical+vqvae"].comparison.verdict == "no gain"
   assert rows["real+vqvae"].comparison.verdict == "gain"
   assert rows["vqvae"].comparison.verdict == "loss"
-  assert report.answer(every, "test") == (
+  assert report.answer(every, "test", PRIMARY) == (
     "classical+vqvae against classical (judge simple, test images): +0.13 "
     "percentage points of accuracy, 95 % interval -0.63 to +0.89, paired over "
     "3 seeds: no gain."

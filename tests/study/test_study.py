@@ -200,6 +200,10 @@ def test_foreign_folder_is_refused(dataset, tmp_path):
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
+    (
+      {"primary": "ae"},
+      "--primary ae is none of --generators vqvae vae dcgan",
+    ),
     ({"real_shares": (1.0,)}, r"--real-shares 1.0 is not in \(0, 1\)"),
     ({"generators": ("vae", "vae")}, "each once"),
     ({"seeds": 0}, "--seeds 0 is below 1"),
@@ -220,7 +224,8 @@ def test_quick_shortens_and_never_lengthens():
     assert getattr(quick, name).steps < getattr(base, name).steps
   assert quick.judge_steps < base.judge_steps
   slow = dataclasses.replace(base, quick=False)
-  assert slow.resolved() is slow
+  # The first generator is the primary one.
+  assert slow.resolved() == dataclasses.replace(slow, primary="vqvae")
 
 
 def test_parts_of_the_arms():

@@ -64,6 +64,10 @@ class StudyConfig:
   # (vqvae-perturb, vqvae-mix, vqvae-inpaint), autoencoders (ae, vae, beta_vae;
   # vae-walk: from training images), dcgan.
   generators: tuple[Generator, ...] = ("vqvae", "vae", "dcgan")
+  # The generator whose gain over classical augmentation, by the simple judge,
+  # is the question named beforehand; other comparisons are corrected for their
+  # number. By default the first of --generators.
+  primary: Generator | None = None
   # Classifiers that judge: simple (a small CNN), tuned (a stronger one).
   judges: tuple[JudgeName, ...] = ("simple", "tuned")
   # Generated images over real ones, for the generator that is best on
@@ -108,6 +112,11 @@ class StudyConfig:
     for share in self.real_shares:
       if not 0 < share < 1:
         raise ConfigError(f"--real-shares {share} is not in (0, 1)")
+    if self.primary is not None and self.primary not in self.generators:
+      raise ConfigError(
+        f"--primary {self.primary} is none of --generators "
+        f"{' '.join(self.generators)}"
+      )
     if any(multiplier < 1 for multiplier in self.sweep):
       raise ConfigError(f"--sweep {min(self.sweep)} is below 1")
     if not self.out:
@@ -116,9 +125,10 @@ class StudyConfig:
     self.run_config(0, "")
 
   def resolved(self) -> "StudyConfig":
-    """With what `--quick` shortens."""
+    """With the primary generator, and what `--quick` shortens."""
+    primary = self.primary or self.generators[0]
     if not self.quick:
-      return self
+      return dataclasses.replace(self, primary=primary)
     stages = {
       name: dataclasses.replace(
         getattr(self, name), steps=min(getattr(self, name).steps, steps)
@@ -126,7 +136,9 @@ class StudyConfig:
       for name, steps in QUICK_STEPS.items()
     }
     limits = {name: min(getattr(self, name), n) for name, n in QUICK.items()}
-    return dataclasses.replace(self, judges=self.judges[:1], **stages, **limits)
+    return dataclasses.replace(
+      self, primary=primary, judges=self.judges[:1], **stages, **limits
+    )
 
   def run_config(self, seed: int, workdir: str, model: str = "vqvae") -> Config:
     """The settings of the run of train.py that trains one generator."""

@@ -14,8 +14,8 @@ from vqvae_jax.generation.formats import class_folders
 from vqvae_jax.generation.shards import replace
 from vqvae_jax.study import report_tables as tables
 from vqvae_jax.study.report_numbers import (
-  PRIMARY,
   SIGNIFICANCE,
+  Primary,
   Row,
   find,
   summarise,
@@ -123,18 +123,22 @@ def make_blocks(
 ) -> list[Block]:
   """The report from top to bottom; see `write_report`."""
   split = "test" if test_read else "validation"
-  rows = summarise(results, split, _multiplier(settings, results))
+  primary = Primary(f"classical+{settings['primary']}")
+  rows = summarise(results, split, _multiplier(settings, results), primary)
   judges = dict.fromkeys(row.judge for row in rows)
   return [
     Heading(f"Does it help? {settings['dataset']}", 1),
-    Paragraph(answer(rows, split), answer=True),
+    Paragraph(answer(rows, split, primary), answer=True),
     Heading("How to read it"),
-    *_how(settings, rows, split, test_read),
+    *_how(settings, rows, split, test_read, primary),
     *[
       block
       for judge in judges
       for block in _judge(
-        [row for row in rows if row.judge == judge], split, class_names
+        [row for row in rows if row.judge == judge],
+        split,
+        class_names,
+        primary,
       )
     ],
     *_gates(gates),
@@ -152,9 +156,9 @@ def make_blocks(
   ]
 
 
-def answer(rows: Sequence[Row], split: str) -> str:
+def answer(rows: Sequence[Row], split: str, primary: Primary) -> str:
   """The primary comparison in one sentence."""
-  arm, other, judge = PRIMARY
+  arm, other, judge = primary
   row = find(rows, arm, judge)
   where = f"judge {judge}, {split} images"
   compared = row.comparison if row else None
@@ -176,7 +180,7 @@ def answer(rows: Sequence[Row], split: str) -> str:
   return f"{sentence}: {compared.verdict}."
 
 
-def _how(settings, rows, split, test_read):
+def _how(settings, rows, split, test_read, primary):
   real = settings["num_real"] or "all"
   seeds = settings["seeds"]
   yield Paragraph(
@@ -206,7 +210,7 @@ def _how(settings, rows, split, test_read):
   corrected = sum(
     not math.isnan(row.comparison.adjusted) for row in rows if row.comparison
   )
-  arm, other, judge = PRIMARY
+  arm, other, judge = primary
   yield Paragraph(
     "Brackets hold 95 % intervals over seeds (Student's t). Differences are "
     "paired: seed by seed, of the seeds that both arms have. One comparison "
@@ -219,7 +223,7 @@ def _how(settings, rows, split, test_read):
   )
 
 
-def _judge(rows, split, class_names):
+def _judge(rows, split, class_names, primary):
   judge = rows[0].judge
   yield Heading(f"Arms, judge {judge}, {split} images")
   shown = [row for row in rows if row.main or not row.generator]
@@ -230,7 +234,7 @@ def _judge(rows, split, class_names):
     f"Accuracy by arm, judge {judge}, {split} images: mean over seeds and 95 % "
     "interval; a point without a bar is of one seed",
   )
-  arm, other, _ = PRIMARY
+  arm, other, _ = primary
   found = [find(rows, name, judge) for name in ("real", other, arm)]
   columns = [row for row in found if row]
   if columns:

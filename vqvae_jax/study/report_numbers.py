@@ -4,21 +4,33 @@ import dataclasses
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from vqvae_jax.study import statistics
 
-# Named before any run; every other comparison is corrected for their number.
-PRIMARY = ("classical+vqvae", "classical", "simple")
 SIGNIFICANCE = 0.05
 # Arms by what is in them, in the order of the tables.
 KINDS = ("baseline", "alone", "real+", "classical+")
 BASELINES = ("real", "repeated", "classical")
 # Less than one image of any test set.
 SAME = 1e-9
+
+
+class Primary(NamedTuple):
+  """The comparison named before any run; all others are corrected.
+
+  Attributes:
+    arm: of classically augmented real images and those of a generator.
+    other: what it is compared with.
+    judge: by whom.
+  """
+
+  arm: str
+  other: str = "classical"
+  judge: str = "simple"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +121,10 @@ def reference(arm: str) -> str | None:
 
 
 def summarise(
-  results: Sequence[Mapping[str, Any]], split: str, multiplier: float
+  results: Sequence[Mapping[str, Any]],
+  split: str,
+  multiplier: float,
+  primary: Primary,
 ) -> list[Row]:
   """All arms before all judges, in the order of the tables.
 
@@ -117,6 +132,7 @@ def summarise(
     results: of single runs.
     split: whose results count.
     multiplier: the study's own; each arm's nearest is its main one.
+    primary: the comparison that is not corrected.
 
   Raises:
     ValueError: if a run is there twice.
@@ -135,7 +151,9 @@ def summarise(
     if abs(size - multiplier) < abs(best - multiplier):
       main[judge, arm] = size
   rows = [
-    _row(key, of_arm, key[2] == main[key[:2]], _compare(key, runs, main))
+    _row(
+      key, of_arm, key[2] == main[key[:2]], _compare(key, runs, main, primary)
+    )
     for key, of_arm in runs.items()
   ]
   return sorted(_adjust(rows), key=_order)
@@ -184,7 +202,7 @@ def _row(key, of_arm, main, comparison):
   )
 
 
-def _compare(key, runs, main):
+def _compare(key, runs, main, primary):
   judge, arm, multiplier = key
   other = reference(arm)
   if (judge, other) not in main:
@@ -203,9 +221,8 @@ def _compare(key, runs, main):
       # Scores come in steps, so a few seeds may differ by the very same one;
       # an interval of no width would call that certain.
       difference, p = Estimate(mean, math.nan, math.nan, len(seeds)), math.nan
-  primary = (arm, other, judge) == PRIMARY
-  primary = primary and multiplier == main[judge, arm]
-  return Comparison(other, difference, p, math.nan, primary)
+  named = (arm, other, judge) == primary and multiplier == main[judge, arm]
+  return Comparison(other, difference, p, math.nan, named)
 
 
 def _adjust(rows):
