@@ -11,6 +11,7 @@ GATE = {
   "label_agreement": 0.9,
   "distinct": 1.0,
   "duplicate_ids": None,
+  "training_ids": None,
   "nearest_pixels": {
     "median": 5.0,
     "p1": 3.0,

@@ -55,7 +55,7 @@ def test_duplicate_codes_counts_all_of_a_repeated_kind():
   assert shares == {"duplicates": 0.6, "training": 0.4}
   # The places of ids may have a shape.
   grid = ids.reshape(5, 1, 2).astype(np.int32)
-  assert gates.duplicate_codes(grid) == {"duplicates": 0.6}
+  assert gates.duplicate_codes(grid, training[:, None]) == shares
 
 
 def test_balls_on_a_line_by_hand():

@@ -132,15 +132,16 @@ def test_missing_auroc_and_recall():
 def test_gates_are_means_over_seeds():
   other = GATE | {"seed": 1, "label_agreement": 0.8, "duplicate_ids": 0.5}
   (row,) = tables.sets_table([GATE, other]).rows
-  assert row[:6] == [
+  assert row[:7] == [
     "vqvae",
     "2",
     "1000",
     "85.0 % [80.0, 90.0]",
     "100.0 %",
     "50.0 %",
+    "n/a",
   ]
-  assert row[6] == "label 6, copy 2"
+  assert row[7] == "label 6, copy 2"
   pixels, features = tables.nearest_table([GATE]).rows
   assert pixels == [
     "vqvae",

@@ -87,7 +87,10 @@ def test_gates_are_taken_of_all_images(whole):
   found = json.loads((whole[0] / "seed-0/gates/vqvae-60.json").read_text())
   assert found["count"] == 60
   assert 0 <= found["label_agreement"] <= 1
+  assert 0 <= found["training_ids"] <= 1
   assert found["dropped"] is None
+  others = json.loads((whole[0] / "seed-0/gates/vae-60.json").read_text())
+  assert others["duplicate_ids"] is others["training_ids"] is None
 
 
 def test_finished_study_trains_and_reads_nothing_more(
@@ -243,10 +246,10 @@ def test_parts_of_the_arms():
   assert [len(p.labels) for p in found["repeated"]] == [18]
   assert found["vae"][0].images is made.images
   assert [p.share for p in found["real+vae"]] == [0.25, 0.75]
-  assert [p.augment for p in found["real+vae"]] == [None, None]
+  assert [p.augment for p in found["real+vae"]] == ["none", "none"]
   assert [p.augment for p in found["classical+vae"]] == ["light", "light"]
   assert found["classical"][0].augment == "light"
-  assert found["real"][0].augment is None
+  assert found["real"][0].augment == "none"
   assert Arm("real+", "vae", 2).name == "real+vae"
 
 

@@ -78,9 +78,9 @@ def parts(
     strength: of the classical augmentation.
     real_share: of each batch, where there are generated images, too.
   """
-  augment = strength if arm.kind.startswith("classical") else None
+  augment = strength if arm.kind.startswith("classical") else "none"
   if arm.kind == "alone":
-    return [Part(generated.images, generated.labels, 1.0, None)]
+    return [Part(generated.images, generated.labels)]
   if arm.kind == "repeated":
     count = round((1 + arm.multiplier) * len(real))
     real = real.take(np.arange(count) % len(real))

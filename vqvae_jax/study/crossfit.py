@@ -93,7 +93,7 @@ def cross_fit(
   num_classes: int,
   seed: int,
   k: int = 2,
-  augment: str | None = None,
+  augment: str = "none",
   steps: int | None = None,
   on_progress: Callable[[int, int, float], None] | None = None,
   groups: Sequence[str] | None = None,

@@ -61,7 +61,7 @@ def share_closer(
 
 def duplicate_codes(
   ids: Int[np.ndarray, "n ..."],
-  training_ids: Int[np.ndarray, "m ..."] | None = None,
+  training_ids: Int[np.ndarray, "m ..."],
 ) -> dict[str, float]:
   """Exact repetitions among the ids of images.
 
@@ -71,18 +71,17 @@ def duplicate_codes(
 
   Returns:
     `duplicates`, the share of images whose ids another image has, too; and
-    `training`, the share with the ids of a training image, where these are
-    given.
+    `training`, the share with the ids of a training image.
   """
   rows = ids.reshape(len(ids), -1)
   _, place, counts = np.unique(
     rows, axis=0, return_inverse=True, return_counts=True
   )
-  shares = {"duplicates": float((counts[place.reshape(-1)] > 1).mean())}
-  if training_ids is not None:
-    known = set(map(tuple, training_ids.reshape(len(training_ids), -1)))
-    shares["training"] = float(np.mean([tuple(row) in known for row in rows]))
-  return shares
+  known = set(map(tuple, training_ids.reshape(len(training_ids), -1)))
+  return {
+    "duplicates": float((counts[place.reshape(-1)] > 1).mean()),
+    "training": float(np.mean([tuple(row) in known for row in rows])),
+  }
 
 
 def precision_recall_density_coverage(

@@ -103,7 +103,7 @@ def _figures(config, seed, generator, images):
     "count": len(images),
     "label_agreement": float(agreement.mean()),
     "distinct": distinct,
-    "duplicate_ids": _duplicate_ids(seed, generator, images),
+    **_repeated_ids(seed, generator, images),
     "nearest_pixels": _beside(nearest, unseen),
     "nearest_features": _beside(
       g.nearest(some, of_real).distance, g.nearest(of_unseen, of_real).distance
@@ -168,13 +168,17 @@ def _beside(distances, held_out):
   }
 
 
-def _duplicate_ids(seed, generator, images):
-  """Of a VQ-VAE's images, encoded again."""
+def _repeated_ids(seed, generator, images):
+  """Of a VQ-VAE's images, encoded again; None for others."""
   model, _ = split_name(generator)
   if model != "vqvae":
-    return None
-  ids = load(seed.folder / model).encode(images.images)
-  return g.duplicate_codes(ids)["duplicates"]
+    return {"duplicate_ids": None, "training_ids": None}
+  encode = load(seed.folder / model).encode
+  shares = g.duplicate_codes(encode(images.images), encode(seed.real.images))
+  return {
+    "duplicate_ids": shares["duplicates"],
+    "training_ids": shares["training"],
+  }
 
 
 def _by_class(images, num_classes):

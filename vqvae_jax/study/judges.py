@@ -39,7 +39,6 @@ class Judge:
     learning_rate: at the first step.
     weight_decay: AdamW's, of kernels only.
     label_smoothing: share of the target that goes to all classes alike.
-    augment: a name of `STRENGTHS`, for parts that name none themselves.
   """
 
   name: str
@@ -49,7 +48,6 @@ class Judge:
   learning_rate: float = 1e-3
   weight_decay: float = 0.0
   label_smoothing: float = 0.0
-  augment: str = "none"
 
   @property
   def settings(self) -> str:
@@ -101,7 +99,7 @@ def train_judge(
     judge = dataclasses.replace(judge, steps=steps)
   check(parts, num_classes)
   rows = batch_rows(parts, judge.batch_size)
-  names = [part.augment or judge.augment for part in parts]
+  names = [part.augment for part in parts]
   _check_strengths(names)
   strengths = np.repeat([STRENGTHS[name] for name in names], rows, axis=0)
   train = partial(

@@ -17,13 +17,13 @@ class Part:
     images: pixels.
     labels: a class each.
     share: of every batch, relative to the other parts' shares.
-    augment: a name of `STRENGTHS`; None for the judge's own.
+    augment: a name of `STRENGTHS`.
   """
 
   images: UInt8[np.ndarray, "n h w c"]
   labels: Int[np.ndarray, " n"]
   share: float = 1.0
-  augment: str | None = None
+  augment: str = "none"
 
 
 def batch_rows(parts: Sequence[Part], batch_size: int) -> list[int]:

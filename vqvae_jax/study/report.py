@@ -47,8 +47,9 @@ SETS_TEXT = (
   "Label agreement: judges, each trained on a part of the real images, that "
   "read a generated image as its label says; the share of them, over all "
   "images. Distinct images: share of different ones among all. Duplicate ids: "
-  "share of images whose ids another one has, too; n/a for generators without "
-  "ids. Dropped: over all seeds, by reason; n/a without --filter. Numbers are "
+  "share of images whose ids another one has, too. Ids of a training image: "
+  "share of images with the ids of one. Both n/a for generators without ids. "
+  "Dropped: over all seeds, by reason; n/a without --filter. Numbers are "
   "means over seeds, with the least and the greatest of them in brackets where "
   "they differ."
 )

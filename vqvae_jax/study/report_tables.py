@@ -16,6 +16,7 @@ SETS = (
   ("label agreement", "label_agreement", "%"),
   ("distinct images", "distinct", "%"),
   ("duplicate ids", "duplicate_ids", "%"),
+  ("ids of a training image", "training_ids", "%"),
 )
 NEAREST = (
   ("median", "median", 3),
