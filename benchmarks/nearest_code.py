@@ -6,7 +6,7 @@ lookup of `vector-quantize-pytorch`. Every round calls all of them in turn, each
 twice, and takes the faster of the two: the first one pays for what the one
 before left behind (threads that still spin, gigabytes given back). A line gives
 medians, and the ratio of the fastest of the others to ours. On a TPU the Pallas
-kernel is timed, too.
+kernel is timed, too, on a GPU torch runs there.
 `temporary` is what the compiled program holds beside its arguments and results.
 
   pip install -r requirements-peers.txt
@@ -58,6 +58,7 @@ def compiled(function, *arrays):
   """A call that waits for its result, and the program's temporary bytes."""
   program = jax.jit(function).lower(*arrays).compile()
   memory = program.memory_analysis().temp_size_in_bytes
+  arrays = jax.device_put(arrays)
   return lambda: np.asarray(program(*arrays)), memory
 
 
@@ -67,18 +68,21 @@ def peers(z, codes):
   from sklearn.metrics import pairwise_distances_argmin
   from vector_quantize_pytorch import VectorQuantize
 
-  latents, book = torch.from_numpy(z), torch.from_numpy(codes)
+  # scikit-learn has the CPU alone.
+  device = "cuda" if jax.default_backend() == "gpu" else "cpu"
+  latents = torch.from_numpy(z).to(device)
+  book = torch.from_numpy(codes).to(device)
   quantizer = VectorQuantize(dim=z.shape[1], codebook_size=len(codes))
-  quantizer.eval()
+  quantizer.eval().to(device)
   quantizer._codebook.embed.data.copy_(book[None])
 
   def cdist():
     with torch.inference_mode():
-      return torch.cdist(latents, book).argmin(dim=1).numpy()
+      return torch.cdist(latents, book).argmin(dim=1).cpu().numpy()
 
   def lookup():
     with torch.inference_mode():
-      return quantizer(latents[None])[1][0].numpy()
+      return quantizer(latents[None])[1][0].cpu().numpy()
 
   return {
     "torch.cdist": cdist,

@@ -60,7 +60,7 @@ def main(dataset, folder, address, count, index):
   # Processes find each other once, so sampling goes on in the same cluster.
   from vqvae_jax.generation import job
 
-  job.start_processes = lambda *_: None
+  job.start_processes = lambda *_, **__: None
   print(tiny.sample(sampling(folder, "out", **processes)))
 
 

@@ -21,6 +21,7 @@ def start_processes(
   coordinator: str | None = None,
   num_processes: int | None = None,
   process_index: int | None = None,
+  wait_at_exit: int = 300,
 ):
   """Makes this process one of several that compute together.
 
@@ -31,12 +32,19 @@ def start_processes(
     coordinator: address of process 0, `host:port`.
     num_processes: how many there are.
     process_index: of this one, from 0 on.
+    wait_at_exit: seconds that the first to end wait for the last; JAX ends
+      what is still at work then.
 
   Raises:
     ConfigError: if the processes do not find each other.
   """
   try:
-    jax.distributed.initialize(coordinator, num_processes, process_index)
+    jax.distributed.initialize(
+      coordinator,
+      num_processes,
+      process_index,
+      shutdown_timeout_seconds=wait_at_exit,
+    )
   except (RuntimeError, ValueError) as error:
     raise ConfigError(
       f"--multihost: {' '.join(str(error).split())[:300]}"

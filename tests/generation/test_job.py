@@ -122,12 +122,32 @@ def test_four_workers_in_any_order_make_the_set_of_one(
   assert files(tmp_path) == whole
 
 
+def test_each_block_is_made_once(whole, settings, tmp_path, monkeypatch):
+  made, true_plan = [], modes.make_plan
+
+  def noted(config, model):
+    plan = true_plan(config, model)
+
+    def make_block(numbers, labels):
+      made.append(int(numbers[0]))
+      return plan.make_block(numbers, labels)
+
+    return dataclasses.replace(plan, make_block=make_block)
+
+  monkeypatch.setattr(modes, "make_plan", noted)
+  # Blocks of 16 reach over the borders of shards of 6.
+  config = dataclasses.replace(settings, out=str(tmp_path), shard_size=6)
+  tiny.sample(config)
+  assert made == [0, 16, 32]
+  assert files(tmp_path) == whole
+
+
 @pytest.mark.parametrize("kind", ["png", "npz", "tfds"])
 def test_a_job_that_dies_is_finished_by_resuming(
   kind, settings, tmp_path, monkeypatch
 ):
   config = dataclasses.replace(
-    settings, out=str(tmp_path / kind), format=kind, resume=True, shard_size=20
+    settings, out=str(tmp_path / kind), format=kind, resume=True, shard_size=16
   )
   real, calls = modes.make_plan, []
 
@@ -234,60 +254,6 @@ def test_another_job_is_not_resumed(whole, settings, tmp_path):
   assert files(out) == whole
 
 
-def verify(config):
-  return tiny.sample(SampleConfig(out=config.out, verify=True))
-
-
-@pytest.mark.parametrize("kind", ["png", "npz", "tfds"])
-def test_verify_finds_what_is_broken(kind, settings, tmp_path):
-  config = dataclasses.replace(settings, out=str(tmp_path), format=kind)
-  tiny.sample(config)
-  assert "40 images" in verify(config)
-  path = {
-    "png": tmp_path / "images" / "1" / "00000016.png",
-    "npz": tmp_path / "00001-of-00003.npz",
-    "tfds": tmp_path / "generated-train.array_record-00001-of-00003",
-  }[kind]
-  good = path.read_bytes()
-  again = dataclasses.replace(config, resume=True)
-  # Where the pixels are, in a file that ends with an index.
-  place = {"png": -40, "npz": -700, "tfds": 400}[kind] % len(good)
-  changed = good[:place] + b"x" * 20 + good[place + 20 :]
-  for bad in (good[: len(good) // 2], changed, b""):
-    path.write_bytes(bad)
-    for check in (verify, lambda config: tiny.sample(again)):
-      with pytest.raises(RunError, match="shard 1 .*records/00001.json away"):
-        check(config)
-    assert path.read_bytes() == bad
-  path.unlink()
-  with pytest.raises(RunError, match=f"{path.name} is missing"):
-    verify(config)
-  record = tmp_path / "records" / "00001.json"
-  record.unlink()
-  with pytest.raises(RunError, match="1 of 3 shards are missing"):
-    verify(config)
-  # What the messages advise.
-  tiny.sample(again)
-  assert path.read_bytes() == good
-  # Whole images of another place are found, too.
-  swapped = json.loads(record.read_text())
-  swapped["sha256"] = "0" * 64
-  record.write_text(json.dumps(swapped))
-  with pytest.raises(RunError, match="its checksum differs"):
-    verify(config)
-
-
-def test_verify_merges_the_records(settings, tmp_path):
-  config = copy(settings, tmp_path)
-  path = pathlib.Path(config.out) / "manifest.json"
-  before = path.read_bytes()
-  path.unlink()
-  verify(config)
-  assert path.read_bytes() == before
-  with pytest.raises(RunError, match="job.json is not there"):
-    verify(dataclasses.replace(config, out=str(tmp_path)))
-
-
 def test_a_full_disk_loses_nothing(whole, settings, tmp_path, monkeypatch):
   from vqvae_jax.generation import formats
 
@@ -306,6 +272,21 @@ def test_a_full_disk_loses_nothing(whole, settings, tmp_path, monkeypatch):
   monkeypatch.setattr(formats, "replace", real)
   tiny.sample(dataclasses.replace(config, resume=True))
   assert files(config.out) == whole
+
+
+def test_a_full_disk_under_a_tfds_set(settings, tmp_path, monkeypatch):
+  from array_record.python import array_record_module
+
+  class Full(array_record_module.ArrayRecordWriter):
+    def __init__(self, path, options):
+      super().__init__("/dev/full", options)
+
+  config = dataclasses.replace(settings, out=str(tmp_path), format="tfds")
+  with monkeypatch.context() as patch:
+    patch.setattr(array_record_module, "ArrayRecordWriter", Full)
+    with pytest.raises(RunError, match="No space left .*what is whole stays"):
+      tiny.sample(config)
+  assert not list(tmp_path.glob("records/*.json"))
 
 
 def test_a_folder_that_cannot_be_written(settings, tmp_path):

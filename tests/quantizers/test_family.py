@@ -85,6 +85,15 @@ def test_vectors_can_be_had_from_ids(name):
 
 
 @EACH
+def test_ids_out_of_range_are_refused(name):
+  quantizer, values = FAMILY[name], variables(name)
+  ids = apply(quantizer, values, latents(quantizer)).ids
+  for bad in (ids + quantizer.num_codes, ids - quantizer.num_codes):
+    with pytest.raises(ConfigError, match=r"are not all in \[0, \d+\)"):
+      quantizer.apply(values, bad, method="ids_to_vectors")
+
+
+@EACH
 def test_resampled_ids_are_near(name):
   quantizer, values = FAMILY[name], variables(name)
   z = latents(quantizer, (6, 6))

@@ -1,5 +1,6 @@
 """What each scheme computes, against numpy or a closed form."""
 
+import functools
 import itertools
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vqvae_jax.errors import ConfigError
 from vqvae_jax.quantizers import (
   FSQ,
   LFQ,
@@ -101,8 +103,28 @@ def test_residual_dropout_keeps_a_prefix():
   assert match.any(axis=0).all()
   assert abs(match[2].mean() - 0.4) < 0.15
   assert abs(match[0].mean() - 0.3) < 0.15
+  # A prefix of the ids decodes to the sum of its levels.
+  decode = functools.partial(quantizer.apply, values, method="ids_to_vectors")
+  for levels in (1, 2, 3):
+    np.testing.assert_allclose(
+      decode(out.ids[:, :levels]), sums[levels - 1], atol=1e-5
+    )
+  for bad in (out.ids[:, :0], jnp.pad(out.ids, ((0, 0), (0, 1)))):
+    with pytest.raises(ConfigError, match="ids a latent are not 1 to 3"):
+      decode(bad)
   # Ids do not depend on it, so the codebooks follow all levels.
   np.testing.assert_array_equal(out.ids, quantizer.apply(values, z).ids)
+
+
+def test_product_wants_an_id_of_each_group():
+  quantizer = ProductQuantizer(9, 4, 2)
+  values = {
+    "codebook": {f"books_{i}": book(drawn((9, 2), i)) for i in range(2)}
+  }
+  for count in (1, 3):
+    ids = jnp.zeros((5, count), jnp.int32)
+    with pytest.raises(ConfigError, match=f"^{count} ids a latent are not one"):
+      quantizer.apply(values, ids, method="ids_to_vectors")
 
 
 def test_shared_residual_counts_all_levels_together():

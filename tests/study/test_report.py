@@ -19,6 +19,7 @@ SETTINGS = {
   "num_synthetic": 1000,
   "seeds": 3,
   "primary": "vqvae",
+  "judges": ["simple"],
   "prior": {"steps": 7},
 }
 
@@ -36,6 +37,7 @@ def write(out, found, test_read="2025-01-02T03:04:05", **changes):
     },
     "sheets": sheets,
     "class_names": NAMES,
+    "multiplier": 10.0,
   } | changes
   report.write_report(out=out, results=found, test_read=test_read, **inputs)
 

@@ -126,7 +126,8 @@ def test_missing_auroc_and_recall():
   assert row["AUROC"] == "0.7500 (1 of 2 seeds)"
   assert row["worst class, recall %"] == "cat: 50.0"
   table = tables.recall_table(every, ["cat", "dog"])
-  assert table.rows == [["cat", "50.0"], ["dog", "n/a"]]
+  assert table.header == ["arm", "cat", "dog"]
+  assert table.rows == [["real", "50.0", "n/a"]]
 
 
 def test_gates_are_means_over_seeds():

@@ -33,6 +33,7 @@ def settings(dataset, out, **changes) -> StudyConfig:
     generators=GENERATORS,
     judges=("simple",),
     judge_steps=4,
+    real_shares=(0.5, 0.75),
     tokenizer=dataclasses.replace(like.tokenizer, **steps),
     prior=dataclasses.replace(like.prior, **steps),
     baseline=BaselineConfig(hidden=8, latent_dim=2, warmup_steps=2, **steps),
@@ -211,11 +212,35 @@ def test_foreign_folder_is_refused(dataset, tmp_path):
     ({"generators": ("vae", "vae")}, "each once"),
     ({"seeds": 0}, "--seeds 0 is below 1"),
     ({"sweep": (0, 2)}, "--sweep 0 is below 1"),
+    ({"sweep": (2, 1, 2)}, "--sweep 2 1 2: one or more, each once"),
+    # Of a generator that is not the first.
+    ({"baseline": BaselineConfig(patience=3)}, "--baseline.patience 3"),
   ],
 )
 def test_bad_settings(changes, message):
   with pytest.raises(ConfigError, match=message):
     StudyConfig(**changes)
+
+
+def test_beta_is_for_the_beta_vae_alone():
+  config = StudyConfig(
+    generators=("vae", "beta_vae"), baseline=BaselineConfig(beta=8.0)
+  )
+  assert config.run_config(0, "", "beta_vae").baseline.beta == 8
+  assert config.run_config(0, "", "vae").baseline.beta is None
+
+
+def test_other_images_are_refused(dataset, tmp_path, monkeypatch):
+  config = settings(dataset, tmp_path)
+  arguments = config, 0, tmp_path, Console(file=io.StringIO())
+  data = judged.Seed(*arguments).data
+  assert judged.Seed(*arguments).data.spec == data.spec
+  other = dataclasses.replace(data.spec, digest="another")
+  monkeypatch.setattr(
+    judged, "load_data", lambda _: dataclasses.replace(data, spec=other)
+  )
+  with pytest.raises(RunError, match="begun with other images"):
+    judged.Seed(*arguments).data  # noqa: B018
 
 
 def test_quick_shortens_and_never_lengthens():

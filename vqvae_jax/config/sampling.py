@@ -10,6 +10,20 @@ from vqvae_jax.errors import ConfigError
 Mode = Literal["prior", "perturb", "mix", "inpaint", "walk", "reconstruct"]
 Format = Literal["png", "npz", "tfds"]
 
+_DRAWN = ("prior", "inpaint")
+# The modes that a flag is for; in others it would change nothing.
+_MODES = {
+  "top_k": _DRAWN,
+  "top_p": _DRAWN,
+  "guidance": _DRAWN,
+  "decode_steps": _DRAWN,
+  "temperature": (*_DRAWN, "perturb"),
+  "share": ("inpaint",),
+  "walk_steps": ("walk",),
+  "step_size": ("walk",),
+  "labels": ("prior", "perturb", "mix", "inpaint", "walk"),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class SampleConfig:
@@ -116,17 +130,18 @@ class SampleConfig:
       raise ConfigError(f"--top-p {self.top_p} is not in (0, 1]")
     if self.guidance is not None:
       checks.in_range(self, "guidance", 0, math.inf)
-    self._check_walk()
+    self._check_modes()
     if not self.labels:
       raise ConfigError("--labels is empty; try balanced")
 
-  def _check_walk(self):
-    for name in ("walk_steps", "step_size"):
+  def _check_modes(self):
+    defaults = {f.name: f.default for f in dataclasses.fields(self)}
+    for name, modes in _MODES.items():
       value = getattr(self, name)
-      if value is not None and self.mode != "walk":
+      if value != defaults[name] and self.mode not in modes:
         raise ConfigError(
-          f"{checks.flag(self, name)} {value} is for --mode=walk, not "
-          f"{self.mode}"
+          f"{checks.flag(self, name)} {value} is for --mode="
+          f"{', '.join(modes)}, not {self.mode}"
         )
     if self.walk_steps is not None:
       checks.at_least(self, "walk_steps", 1)

@@ -64,8 +64,8 @@ class StudyConfig:
   # (vqvae-perturb, vqvae-mix, vqvae-inpaint), autoencoders (ae, vae, beta_vae;
   # vae-walk: from training images), dcgan.
   generators: tuple[Generator, ...] = ("vqvae", "vae", "dcgan")
-  # The generator whose gain over classical augmentation, by the simple judge,
-  # is the question named beforehand; other comparisons are corrected for their
+  # The generator whose gain over classical augmentation, by the first judge, is
+  # the question named beforehand; other comparisons are corrected for their
   # number. By default the first of --generators.
   primary: Generator | None = None
   # Classifiers that judge: simple (a small CNN), tuned (a stronger one).
@@ -102,9 +102,10 @@ class StudyConfig:
     checks.at_least(self, "num_real", 0)
     for name in ("num_synthetic", "seeds", "judge_steps"):
       checks.at_least(self, name, 1)
-    for name in ("generators", "judges", "real_shares"):
+    for name in ("generators", "judges", "real_shares", "sweep"):
       values = getattr(self, name)
-      if not values or len(set(values)) < len(values):
+      needed = name != "sweep"
+      if (needed and not values) or len(set(values)) < len(values):
         given = " ".join(map(str, values)) or "(none)"
         raise ConfigError(
           f"{checks.flag(self, name)} {given}: one or more, each once"
@@ -122,7 +123,8 @@ class StudyConfig:
     if not self.out:
       raise ConfigError("--out is empty; try study")
     # What the runs of train.py would refuse, before the first of them.
-    self.run_config(0, "")
+    for generator in self.generators:
+      self.run_config(0, "", generator.partition("-")[0])
 
   def resolved(self) -> "StudyConfig":
     """With the primary generator, and what `--quick` shortens."""
@@ -142,6 +144,9 @@ class StudyConfig:
 
   def run_config(self, seed: int, workdir: str, model: str = "vqvae") -> Config:
     """The settings of the run of train.py that trains one generator."""
+    baseline = self.baseline
+    if model != "beta_vae":
+      baseline = dataclasses.replace(baseline, beta=None)
     return Config(
       dataset=self.dataset,
       data_dir=self.data_dir,
@@ -155,5 +160,5 @@ class StudyConfig:
       model=model,
       tokenizer=self.tokenizer,
       prior=self.prior,
-      baseline=self.baseline,
+      baseline=baseline,
     )

@@ -123,8 +123,8 @@ def choose(labels: Indices, pool: Indices, count: int, seed: int) -> Indices:
   """
   if count > len(pool):
     raise DataError(
-      f"num_train_images {count} is more than the {len(pool)} images there "
-      "are to learn from"
+      f"--num-train-images (--num-real of a study) {count} is more than the "
+      f"{len(pool)} images there are to learn from"
     )
   pool = np.asarray(pool)[permutation(len(pool), seed)]
   classes, counts = np.unique(labels[pool], return_counts=True)

@@ -99,8 +99,3 @@ def _check_flags(config, model):
       raise ConfigError(
         f"{name} {value} is for the priors of --model=vqvae; {this}"
       )
-  if config.mode == "walk" and config.temperature != 1:
-    raise ConfigError(
-      f"--temperature {config.temperature} is not for --mode=walk; "
-      "--step-size is"
-    )

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import errno
 import io
 import re
 import zipfile
@@ -13,7 +14,7 @@ from etils import epath
 from jaxtyping import Int, UInt8
 from PIL import Image
 
-from vqvae_jax.generation.shards import PARTIAL, Shard, replace
+from vqvae_jax.generation.shards import FORMATS, PARTIAL, Shard, replace
 from vqvae_jax.training.pictures import png
 
 Images = UInt8[np.ndarray, "n h w c"]
@@ -32,6 +33,11 @@ class Format(Protocol):
 
   def read(self, shard: Shard, labels: Labels) -> Iterator[Images]:
     """The images of a shard, one or several at a time."""
+
+  def strays(
+    self, shards: Sequence[Shard], labels: Sequence[Labels]
+  ) -> list[epath.Path]:
+    """Images beside those of all shards, where a reader would take them in."""
 
   def complete(self, counts: Sequence[int]):
     """Writes what goes with the whole set, given the images of each shard."""
@@ -55,7 +61,8 @@ def open_format(
     shards: how many there will be.
     pool: encodes images.
   """
-  kind = {"png": PngFolders, "npz": NpzShards, "tfds": TfdsSet}[name]
+  kinds = PngFolders, NpzShards, TfdsSet
+  kind = dict(zip(FORMATS, kinds, strict=True))[name]
   return kind(epath.Path(out), class_names, shape, shards, pool)
 
 
@@ -89,6 +96,13 @@ class _Base:
     self._shards = shards
     self._pool = pool
 
+  def strays(
+    self, shards: Sequence[Shard], labels: Sequence[Labels]
+  ) -> list[epath.Path]:
+    """None: files of this format say how many they are."""
+    del shards, labels
+    return []
+
   def complete(self, counts: Sequence[int]):
     """Nothing goes with the set but its manifest."""
 
@@ -119,6 +133,23 @@ class PngFolders(_Base):
   def read(self, shard: Shard, labels: Labels) -> Iterator[Images]:
     for path in self._paths(shard, labels):
       yield _decoded(path.read_bytes(), self._shape)
+
+  def strays(
+    self, shards: Sequence[Shard], labels: Sequence[Labels]
+  ) -> list[epath.Path]:
+    """PNG files in class folders that are no images of the job."""
+    known = {
+      (path.parent.name, path.name)
+      for pair in zip(shards, labels, strict=True)
+      for path in self._paths(*pair)
+    }
+    return [
+      path
+      for folder in (self._out / "images").iterdir()
+      if folder.is_dir()
+      for path in folder.iterdir()
+      if path.suffix == ".png" and (folder.name, path.name) not in known
+    ]
 
   def _paths(self, shard, labels):
     return [
@@ -201,8 +232,13 @@ class TfdsSet(_Base):
 
     try:
       yield put
-    finally:
       writer.close()
+    except RuntimeError as error:
+      # A full disk, say, is no OSError to ArrayRecord.
+      raise OSError(errno.EIO, str(error), str(partial)) from error
+    finally:
+      with contextlib.suppress(RuntimeError):
+        writer.close()
     partial.replace(path)
 
   def read(self, shard: Shard, labels: Labels) -> Iterator[Images]:

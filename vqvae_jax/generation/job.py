@@ -2,9 +2,9 @@
 the device makes the next block.
 """
 
-import collections
 import concurrent.futures
 import hashlib
+import itertools
 from collections.abc import Iterator
 
 import jax
@@ -33,6 +33,9 @@ GRID_ROWS = 10
 # Columns of the grid: one for each class, unless there are more than these.
 MAX_COLUMNS = 16
 THREADS = 4
+# Seconds that a process of a cluster waits for the others when it has ended,
+# a month: JAX ends those that are still at work after that.
+PATIENCE = 30 * 24 * 3600
 
 
 def generate(config: SampleConfig, console: Console | None = None):
@@ -64,10 +67,11 @@ def generate(config: SampleConfig, console: Console | None = None):
 
 
 def verify(out: epath.PathLike, console: Console):
-  """Checks all shards of a job, and merges the records if all are whole.
+  """Checks all shards of a job; merges the records where that was not done.
 
   Raises:
-    RunError: if a shard is missing, or is not what its record says.
+    RunError: if a shard is missing or is not what its record says, if there
+      are images of no shard, or if the manifest is not that of the records.
   """
   job = Job(out)
   settings = job.settings()
@@ -82,14 +86,31 @@ def verify(out: epath.PathLike, console: Console):
         f"{job.out}: {len(missing)} of {len(shards)} shards are missing, the "
         f"first is {missing[0].number}; --resume makes them"
       )
-    _complete(job, kept, shards, settings, console)
+    strays = kept.strays(shards, [job.read(s)["labels"] for s in shards])
+    if strays:
+      raise RunError(
+        f"{job.out}: {len(strays)} images are none of this job, the first is "
+        f"{strays[0]}; move them away"
+      )
+    if not (job.out / MANIFEST).exists():
+      _complete(job, kept, shards, settings, console)
+      return
+    job.check_manifest(shards, _classes(settings))
+    console.print(
+      f"{settings['num_images']} images in {job.out} are as their records say",
+      highlight=False,
+      soft_wrap=True,
+    )
 
 
 def _generate(config, console):
   index, workers = config.worker_share()
   if config.multihost:
     start_processes(
-      config.coordinator, config.num_processes, config.process_index
+      config.coordinator,
+      config.num_processes,
+      config.process_index,
+      wait_at_exit=PATIENCE,
     )
     index, workers = jax.process_index(), jax.process_count()
   model = load(config.workdir, local_mesh())
@@ -101,6 +122,7 @@ def _generate(config, console):
     "image_shape": list(planned.shape),
     "batch_size": config.batch_size,
     "device": model.mesh.devices.flat[0].device_kind,
+    "jax": jax.__version__,
     "class_names": list(model.spec.class_names),
     "num_images": len(planned.labels),
     "format": config.format,
@@ -110,7 +132,9 @@ def _generate(config, console):
   job = Job(config.out)
   job.open(settings, resume=config.resume, worker=workers > 1)
   shards = plan(len(planned.labels), config.shard_size)
-  mine = shards[index::workers]
+  # Neighbours: two shards may share a block of the device's.
+  borders = [n * len(shards) // workers for n in (index, index + 1)]
+  mine = shards[slice(*borders)]
   done = [shard for shard in mine if job.has(shard)]
   if done and not config.resume:
     raise RunError(
@@ -152,6 +176,7 @@ def _write(
   console.print("compiling", highlight=False)
   taken = []
   total = sum(shard.count for shard in todo)
+  blocks = _Blocks(planned, todo, block)
   with Meter(console, "images", total) as meter:
     for shard in todo:
       labels = planned.labels[shard.first : shard.first + shard.count]
@@ -164,7 +189,7 @@ def _write(
           continue
         checksum = Checksum(labels)
         with kept.write(shard, labels) as put:
-          for images in _blocks(planned, shard, block):
+          for images in blocks.of(shard):
             put(images)
             checksum.update(images)
             meter.advance(len(images))
@@ -172,25 +197,45 @@ def _write(
   return taken
 
 
-def _blocks(planned, shard, block) -> Iterator[np.ndarray]:
-  """The images of a shard; within it the device is one block ahead."""
-  last = len(planned.labels) - 1
-  end = shard.first + shard.count
-  waiting = collections.deque()
+class _Blocks:
+  """The images of shards, in their order, the device one block ahead.
 
-  def fetch():
-    numbers, made = waiting.popleft()
-    inside = (numbers >= shard.first) & (numbers < end)
-    return np.asarray(made)[inside]
+  A block that reaches into the next shard is kept for it.
+  """
 
-  for start in range(shard.first // block * block, end, block):
-    numbers = np.arange(start, start + block)
+  def __init__(self, planned: modes.Plan, shards: list[Shard], block: int):
+    self._planned = planned
+    self._block = block
+    starts = {start for shard in shards for start in self._starts(shard)}
+    self._following = dict(itertools.pairwise(sorted(starts)))
+    self._made = {}
+
+  def of(self, shard: Shard) -> Iterator[np.ndarray]:
+    """The images of a shard, block by block."""
+    for start in self._starts(shard):
+      first = max(shard.first - start, 0)
+      yield self._get(start)[first : shard.first + shard.count - start]
+
+  def _starts(self, shard):
+    first = shard.first // self._block * self._block
+    return range(first, shard.first + shard.count, self._block)
+
+  def _get(self, start):
+    following = self._following.get(start)
+    self._made = {
+      n: self._made[n] if n in self._made else self._make(n)
+      for n in (start, following)
+      if n is not None
+    }
+    return np.asarray(self._made[start])
+
+  def _make(self, start):
+    numbers = np.arange(start, start + self._block)
     # Beyond the job, the labels of its last image.
-    labels = planned.labels[np.minimum(numbers, last)]
-    waiting.append((numbers, planned.make_block(numbers, labels)))
-    if len(waiting) > 1:
-      yield fetch()
-  yield fetch()
+    labels = self._planned.labels[
+      np.minimum(numbers, len(self._planned.labels) - 1)
+    ]
+    return self._planned.make_block(numbers, labels)
 
 
 def _check_all(job, kept, shards, console):
@@ -201,18 +246,21 @@ def _check_all(job, kept, shards, console):
 
 
 def _check(job, kept, shard):
-  """Compares a shard with its record.
+  """Compares a shard with its record, and that with the job.
 
   Raises:
     RunError: if they differ.
   """
-  record = job.read(shard)
-  labels = np.asarray(record["labels"])
-  checksum = Checksum(labels)
   mend = (
     f"move it and {job.out}/records/{shard.number:05d}.json away, and --resume "
     "makes it again"
   )
+  record = job.read(shard)
+  wrong = job.mistake(shard, record)
+  if wrong:
+    raise RunError(f"the record of shard {shard.number} {wrong}; {mend}")
+  labels = np.asarray(record["labels"])
+  checksum = Checksum(labels)
   try:
     for images in kept.read(shard, labels):
       checksum.update(images)
@@ -235,15 +283,8 @@ def _check(job, kept, shard):
 
 def _complete(job, kept, shards, settings, console):
   """Merges the records, and draws the first images."""
-  class_names = settings["class_names"]
-  names = class_names or ["unlabelled"]
-  classes = [
-    {"label": label, "name": name, "folder": folder}
-    for label, (name, folder) in enumerate(
-      zip(names, class_folders(class_names), strict=True)
-    )
-  ]
-  columns = len(names) if 1 < len(names) <= MAX_COLUMNS else GRID_ROWS
+  classes = _classes(settings)
+  columns = len(classes) if 1 < len(classes) <= MAX_COLUMNS else GRID_ROWS
   wanted, shown = GRID_ROWS * columns, []
   for shard in shards:
     for images in kept.read(shard, np.asarray(job.read(shard)["labels"])):
@@ -261,6 +302,17 @@ def _complete(job, kept, shards, settings, console):
     highlight=False,
     soft_wrap=True,
   )
+
+
+def _classes(settings):
+  class_names = settings["class_names"]
+  names = class_names or ["unlabelled"]
+  return [
+    {"label": label, "name": name, "folder": folder}
+    for label, (name, folder) in enumerate(
+      zip(names, class_folders(class_names), strict=True)
+    )
+  ]
 
 
 def _format(job, settings, shards, pool):

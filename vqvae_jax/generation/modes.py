@@ -57,7 +57,7 @@ def make_plan(config: SampleConfig, model: Model | BaselineModel) -> Plan:
     "mix": _mix,
     "inpaint": _inpaint,
   }[config.mode]
-  make_block, settings = make(config, model)
+  make_block, settings = make(config, model, labels)
   return Plan(
     labels,
     model.spec.image_shape,
@@ -66,7 +66,8 @@ def make_plan(config: SampleConfig, model: Model | BaselineModel) -> Plan:
   )
 
 
-def _prior(config, model):
+def _prior(config, model, labels):
+  del labels
   rule, settings = _rule(config, model)
   draw = model.sampler(**rule)
 
@@ -76,7 +77,7 @@ def _prior(config, model):
   return make_block, settings
 
 
-def _perturb(config, model):
+def _perturb(config, model, labels):
   def vary(variables, numbers, seed, images):
     tokenizer, _ = variables
     latents = model.tokenizer.apply(tokenizer, images, method="latents")
@@ -92,10 +93,10 @@ def _perturb(config, model):
     return jax.lax.map(resample, (latents, keys), batch_size=16)
 
   settings = {"weights": _weights(model), "temperature": config.temperature}
-  return _varied(config, model, vary, sources=1), settings
+  return _varied(config, model, vary, labels, sources=1), settings
 
 
-def _mix(config, model):
+def _mix(config, model, labels):
   def vary(variables, numbers, seed, images, others):
     tokenizer, _ = variables
     latents = partial(model.tokenizer.apply, tokenizer, method="latents")
@@ -105,10 +106,11 @@ def _mix(config, model):
     mixed = share * latents(images) + (1 - share) * latents(others)
     return model.tokenizer.apply(tokenizer, mixed, method="quantize")
 
-  return _varied(config, model, vary, sources=2), {"weights": _weights(model)}
+  make_block = _varied(config, model, vary, labels, sources=2)
+  return make_block, {"weights": _weights(model)}
 
 
-def _inpaint(config, model):
+def _inpaint(config, model, labels):
   rule, settings = _rule(config, model)
   draw = model.id_sampler(**rule)
   rows, columns = model.prior.grid[:2]
@@ -140,7 +142,8 @@ def _inpaint(config, model):
     return drawn.reshape(ids.shape)
 
   settings = settings | {"share": config.share}
-  return _varied(config, model, vary, sources=1, prior=True), settings
+  make_block = _varied(config, model, vary, labels, sources=1, prior=True)
+  return make_block, settings
 
 
 def _reconstruct(config, model):
@@ -174,7 +177,7 @@ def _rule(config, model):
   return rule, {"weights": _weights(model, prior=True), **rule}
 
 
-def _varied(config, model, vary, *, sources, prior=False):
+def _varied(config, model, vary, labels, *, sources, prior=False):
   """Blocks of training images of the labels asked for, varied.
 
   Args:
@@ -182,11 +185,12 @@ def _varied(config, model, vary, *, sources, prior=False):
     model: the run's.
     vary: (variables, numbers, seed, images, ...) to ids; with `prior`, it is
       also given the labels.
+    labels: of all new images.
     sources: training images that an image is made of.
     prior: whether `vary` needs the prior's weights.
   """
   split = run_images(model.config, model.spec, "train")
-  chosen = Sources(split, model.spec, config.mode, sources)
+  chosen = Sources(split, model.spec, config.mode, sources, labels)
   rows = split_rows(model.mesh)
 
   def make(variables, numbers, seed, *arrays):

@@ -55,11 +55,25 @@ CANDIDATES = 20
 class Sources:
   """Training images of each class, chosen by the number of the new image."""
 
-  def __init__(self, split: Split, spec: DataSpec, mode: str, count: int):
-    """Args: `mode` needs `count` images of a class, 1 or 2; see `choose`.
+  def __init__(
+    self,
+    split: Split,
+    spec: DataSpec,
+    mode: str,
+    count: int,
+    labels: Int[np.ndarray, " n"] | None = None,
+  ):
+    """Prepares the choice.
+
+    Args:
+      split: of the training images.
+      spec: of the data.
+      mode: who needs them, for messages.
+      count: images for each new one, 1 or 2; see `choose`.
+      labels: of the new images; None for all classes.
 
     Raises:
-      ConfigError: if a class has fewer.
+      ConfigError: if one of these classes has fewer.
     """
     self._split = split
     self._count = count
@@ -67,8 +81,9 @@ class Sources:
       np.flatnonzero(split.labels == label) for label in range(spec.num_classes)
     ]
     needs = f"--mode {mode} needs {count} training images of a class"
-    for label, found in enumerate(self._of_class):
-      if len(found) < count:
+    asked = range(spec.num_classes) if labels is None else np.unique(labels)
+    for label in asked:
+      if len(self._of_class[label]) < count:
         name = spec.class_names[label] if spec.class_names else spec.name
         raise ConfigError(f"{needs}; {name} has fewer")
 

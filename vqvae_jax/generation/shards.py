@@ -28,6 +28,7 @@ JOB = "job.json"
 MANIFEST = "manifest.json"
 RECORDS = "records"
 PARTIAL = ".partial"
+FORMATS = ("png", "npz", "tfds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Job:
 
   def __init__(self, out: epath.PathLike):
     self.out = epath.Path(out)
+    self._digest = None
 
   def open(self, settings: dict[str, Any], *, resume: bool, worker: bool):
     """Takes the folder for a job, or goes on with it.
@@ -96,6 +98,8 @@ class Job:
     self.out.mkdir(parents=True, exist_ok=True)
     # Before anything else, so that an interrupted job is known as one.
     replace_shared(self.out / JOB, _pretty(settings))
+    # Not that of the file: another job may begin in this folder right now.
+    self._digest = _digest(settings)
     (self.out / RECORDS).mkdir(exist_ok=True)
 
   def settings(self) -> dict[str, Any]:
@@ -104,7 +108,30 @@ class Job:
     Raises:
       RunError: if the folder holds no job, or its file is broken.
     """
-    return _read(self.out / JOB, ("mode", "format", "num_images"))
+    path = self.out / JOB
+    settings = _read(
+      path,
+      (
+        "mode",
+        "format",
+        "num_images",
+        "shard_size",
+        "image_shape",
+        "class_names",
+      ),
+    )
+    shape, names = settings["image_shape"], settings["class_names"]
+    counts = [settings["num_images"], settings["shard_size"]]
+    if not (
+      isinstance(shape, list)
+      and len(shape) == 3
+      and all(type(n) is int and n > 0 for n in counts + shape)
+      and isinstance(names, list)
+      and all(isinstance(name, str) for name in names)
+      and settings["format"] in FORMATS
+    ):
+      raise RunError(f"{path} cannot be read: it is broken")
+    return settings
 
   def has(self, shard: Shard) -> bool:
     """Whether a shard is on record as whole."""
@@ -112,24 +139,65 @@ class Job:
 
   def read(self, shard: Shard) -> dict[str, Any]:
     """The record of a shard."""
-    return _read(self._record(shard), ("count", "sha256", "labels"))
+    path = self._record(shard)
+    record = _read(path, ("job", "sha256", "label_counts", "labels"))
+    labels = record["labels"]
+    if not isinstance(labels, list) or any(type(n) is not int for n in labels):
+      raise RunError(f"{path} cannot be read: it is broken")
+    return record
+
+  def mistake(self, shard: Shard, record: dict[str, Any]) -> str | None:
+    """What is wrong with a record, None for nothing; pixels are not read."""
+    if self._digest is None:
+      self._digest = _digest(self.settings())
+    if record["job"] != self._digest:
+      return "is of another job"
+    expected = dataclasses.asdict(shard)
+    if {key: record.get(key) for key in expected} != expected:
+      return "is of another shard"
+    if len(record["labels"]) != shard.count:
+      return f"has {len(record['labels'])} labels of {shard.count}"
+    if record["label_counts"] != _counts(record["labels"]):
+      return "counts its labels wrongly"
+    return None
 
   def write(self, shard: Shard, labels: Int[np.ndarray, " n"], checksum: str):
     """Puts a shard on record as whole."""
-    counts = np.unique(np.asarray(labels), return_counts=True)
     record = {
       **dataclasses.asdict(shard),
+      "job": self._digest,
       "sha256": checksum,
-      "label_counts": dict(
-        zip(map(str, counts[0].tolist()), counts[1].tolist(), strict=True)
-      ),
+      "label_counts": _counts(labels),
       "labels": np.asarray(labels).tolist(),
     }
     replace(self._record(shard), json.dumps(record).encode())
 
   def complete(self, shards: Sequence[Shard], classes: list[dict[str, Any]]):
-    """Merges the records into the manifest."""
+    """Merges the records into the manifest.
+
+    Raises:
+      RunError: if a record is not of this job.
+    """
+    content = self._manifest(shards, classes)
+    replace_shared(self.out / MANIFEST, content)
+
+  def check_manifest(
+    self, shards: Sequence[Shard], classes: list[dict[str, Any]]
+  ):
+    """Raises `RunError` if the manifest is not what `complete` writes."""
+    path = self.out / MANIFEST
+    if path.read_bytes() != self._manifest(shards, classes):
+      raise RunError(
+        f"{path} is not what the records say; move it away, and --verify "
+        "writes it anew"
+      )
+
+  def _manifest(self, shards, classes):
     records = [self.read(shard) for shard in shards]
+    for shard, record in zip(shards, records, strict=True):
+      wrong = self.mistake(shard, record)
+      if wrong:
+        raise RunError(f"{self._record(shard)} {wrong}")
     manifest = {
       **self.settings(),
       "classes": [
@@ -147,7 +215,7 @@ class Job:
         for record in records
       ],
     }
-    replace_shared(self.out / MANIFEST, _pretty(manifest))
+    return _pretty(manifest)
 
   @contextlib.contextmanager
   def lock(self, shard: Shard) -> Iterator[bool]:
@@ -189,6 +257,16 @@ def replace_shared(path: epath.Path, content: bytes):
 def _replace(path, partial, content):
   partial.write_bytes(content)
   partial.replace(path)
+
+
+def _counts(labels):
+  values, counts = np.unique(np.asarray(labels), return_counts=True)
+  return dict(zip(map(str, values.tolist()), counts.tolist(), strict=True))
+
+
+def _digest(settings):
+  text = json.dumps(settings, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _check_same(out, old, new):

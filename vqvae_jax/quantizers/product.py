@@ -102,8 +102,17 @@ class ProductQuantizer(CodebookQuantizer):
     return jnp.stack(ids, axis=-1)
 
   def ids_to_vectors(self, ids: Int[Array, "*n m"]) -> Float[Array, "*n d"]:
-    """The codes that `ids` name, group beside group."""
+    """The codes that `ids` name, group beside group.
+
+    Raises:
+      ConfigError: if there is not one for each group, or some are out of range.
+    """
     cb.check_ids(ids, self.num_codes)
+    if ids.shape[-1] != self.groups:
+      raise ConfigError(
+        f"{ids.shape[-1]} ids a latent are not one for each of the "
+        f"{self.groups} groups"
+      )
     return jnp.concatenate(
       [book.ids_to_vectors(ids[..., i]) for i, book in enumerate(self.books)],
       axis=-1,

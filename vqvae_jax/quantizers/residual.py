@@ -129,11 +129,18 @@ class ResidualQuantizer(CodebookQuantizer):
     return jnp.stack(ids, axis=-1).reshape(*z.shape[:-1], self.depth)
 
   def ids_to_vectors(self, ids: Int[Array, "*n m"]) -> Float[Array, "*n d"]:
-    """The sum of the codes that `ids` name, one for each level."""
+    """The sum of the codes that `ids` name, one for each of the first levels.
+
+    Raises:
+      ConfigError: if there are no ids, more than levels, or some out of range.
+    """
     cb.check_ids(ids, self.num_codes)
+    levels = ids.shape[-1]
+    if not 1 <= levels <= self.depth:
+      raise ConfigError(f"{levels} ids a latent are not 1 to {self.depth}")
     return sum(
       self._book(level).ids_to_vectors(ids[..., level])
-      for level in range(self.depth)
+      for level in range(levels)
     )
 
   def start(self, z: Float[Array, "*n d"], key: Key[Array, ""]):

@@ -29,8 +29,8 @@ class Arm:
 
   Attributes:
     kind: "real", "classical" (real, classically augmented), "repeated" (real
-      images repeated to the count of the other arms), "alone" (generated only),
-      "real+" or "classical+" (either with generated ones).
+      images repeated as often as generated ones multiply them), "alone"
+      (generated only), "real+" or "classical+" (either with generated ones).
     generator: of the last three; empty for the others.
     multiplier: generated (or repeated) images over real ones.
   """

@@ -34,7 +34,8 @@ def train_generator(
 ):
   """Trains a model on the real images of a seed, where it is not trained yet.
 
-  Its seconds go on record beside it; those before an interruption count.
+  Its seconds go on record beside it; those before an interruption count, those
+  before a kill do not.
   """
   config = study.run_config(seed, str(folder / model), model)
   _timed(folder / f"{model}.json", lambda: train(config, console))
@@ -61,7 +62,7 @@ def draw(
     num_images=count,
     format="npz",
     mode=mode,
-    guidance=0.0 if model == "vqvae" else None,
+    guidance=0.0 if generator in ("vqvae", "vqvae-inpaint") else None,
     seed=seed,
     resume=True,
   )

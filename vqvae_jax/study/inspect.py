@@ -75,12 +75,11 @@ def sheets(
   for generator in config.generators:
     images = seed.generated(generator, config.num_synthetic)
     pages[generator] = _by_class(images, seed.num_classes)
-    some = images.take(slice(COMPARED))
-    found = g.nearest(some.images, seed.real.images)
+    found = g.nearest(images.images, seed.real.images)
     # The likeliest copies come first.
     rows = np.argsort(found.distance)[: 2 * COLUMNS]
     pages[f"{generator}, above the nearest training images"] = pairs(
-      some.images[rows], seed.real.images[found.index[rows]], COLUMNS
+      images.images[rows], seed.real.images[found.index[rows]], COLUMNS
     )
   return pages
 
@@ -146,7 +145,8 @@ def check(seed: Seed):
       f"{seed.data.spec.name} has {seed.num_classes} class: there is nothing "
       "for a classifier to learn"
     )
-  folds(seed.real.labels, groups=seed.data["train"].groups)
+  groups = seed.data["train"].groups
+  folds(seed.real.labels, seed=seed.number, groups=groups)
 
 
 def _features(config, seed):

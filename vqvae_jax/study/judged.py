@@ -10,6 +10,7 @@ from scipy.special import log_softmax
 
 from vqvae_jax.config import StudyConfig
 from vqvae_jax.data import Data, load_data
+from vqvae_jax.errors import RunError
 from vqvae_jax.study import generators, records
 from vqvae_jax.study.arms import Arm, Images, parts
 from vqvae_jax.study.classical import STRENGTHS
@@ -56,8 +57,22 @@ class Seed:
 
   @cached_property
   def data(self) -> Data:
-    """Training and validation images; test images are not read."""
-    return load_data(self._config.run_config(self.number, ""))
+    """Training and validation images; test images are not read.
+
+    Raises:
+      RunError: if they are not what this seed began with: a test split that is
+        cut off might now hold images that were trained on.
+    """
+    data = load_data(self._config.run_config(self.number, ""))
+    known = records.once(
+      self.folder / "data.json", lambda: {"digest": data.spec.digest}
+    )
+    if known["digest"] != data.spec.digest:
+      raise RunError(
+        f"{self.folder} was begun with other images than "
+        f"{self._config.dataset} holds now; use those, or another --out"
+      )
+    return data
 
   @property
   def real(self) -> Images:

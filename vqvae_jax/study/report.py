@@ -44,26 +44,29 @@ COLUMNS = (
 )
 PICTURES = "pictures"
 SETS_TEXT = (
-  "Label agreement: judges, each trained on a part of the real images, that "
-  "read a generated image as its label says; the share of them, over all "
-  "images. Distinct images: share of different ones among all. Duplicate ids: "
-  "share of images whose ids another one has, too. Ids of a training image: "
+  "Of all images drawn, before any filter. Label agreement: judges, each "
+  "trained on a part of the real images, that read a generated image as its "
+  "label says; the share of them, over all images. Distinct images: share of "
+  "different ones among all. Duplicate ids: share of images whose ids another "
+  "one has, too. Ids of a training image: "
   "share of images with the ids of one. Both n/a for generators without ids. "
   "Dropped: over all seeds, by reason; n/a without --filter. Numbers are "
   "means over seeds, with the least and the greatest of them in brackets where "
   "they differ."
 )
 NEAREST_TEXT = (
-  "Nearest real training image of each generated one, by Euclidean distance: "
+  "Nearest real training image of each generated one (in features, of the "
+  "first 2,000), by Euclidean distance: "
   "the median and the 1st percentile, each beside the same figure for held-out "
   "real images. Share closer: of the generated images, those nearer to a "
   "training image than all but 1 % of held-out ones are; about 1 % is what "
   "new images of the same kind would show, much more points at copies."
 )
 DISTRIBUTION_TEXT = (
-  "In the judge's features (arXiv 2002.09797). Precision: share of generated "
-  "images within the real ones' neighbourhoods. Recall: share of real images "
-  "within the generated ones' neighbourhoods. Density: how many real "
+  "Of the first 2,000 images, in the judge's features (arXiv 2002.09797), "
+  "which it learnt from the real images they are compared with. Precision: "
+  "share of generated images within the real ones' neighbourhoods. Recall: "
+  "share of real images within the generated ones'. Density: how many real "
   "neighbourhoods hold a generated image, over the number expected; may exceed "
   "1. Coverage: share of real images with a generated one in their "
   "neighbourhood. KID: squared maximum mean discrepancy, 0 for equal "
@@ -81,6 +84,7 @@ def write_report(
   sheets: Mapping[str, UInt8[np.ndarray, "h w *c"]],
   class_names: Sequence[str],
   test_read: str | None,
+  multiplier: float,
 ):
   """Writes the report of a study; each file is whole or absent.
 
@@ -96,6 +100,7 @@ def write_report(
     sheets: pages of images by title.
     class_names: in the order of the labels.
     test_read: when the test images were read; None if they were not.
+    multiplier: the study's own, outside of a sweep.
 
   Raises:
     ValueError: if a run is in the results twice.
@@ -103,7 +108,14 @@ def write_report(
   out = epath.Path(out)
   (out / PICTURES).mkdir(parents=True, exist_ok=True)
   blocks = make_blocks(
-    settings, results, gates, choices, sheets, class_names, test_read
+    settings,
+    results,
+    gates,
+    choices,
+    sheets,
+    class_names,
+    test_read,
+    multiplier,
   )
   replace(out / "results.csv", _csv(results).encode())
   for block in blocks:
@@ -121,11 +133,14 @@ def make_blocks(
   sheets: Mapping[str, UInt8[np.ndarray, "h w *c"]],
   class_names: Sequence[str],
   test_read: str | None,
+  multiplier: float,
 ) -> list[Block]:
   """The report from top to bottom; see `write_report`."""
   split = "test" if test_read else "validation"
-  primary = Primary(f"classical+{settings['primary']}")
-  rows = summarise(results, split, _multiplier(settings, results), primary)
+  primary = Primary(
+    f"classical+{settings['primary']}", judge=settings["judges"][0]
+  )
+  rows = summarise(results, split, multiplier, primary)
   judges = dict.fromkeys(row.judge for row in rows)
   return [
     Heading(f"Does it help? {settings['dataset']}", 1),
@@ -139,7 +154,6 @@ def make_blocks(
         [row for row in rows if row.judge == judge],
         split,
         class_names,
-        primary,
       )
     ],
     *_gates(gates),
@@ -182,12 +196,19 @@ def answer(rows: Sequence[Row], split: str, primary: Primary) -> str:
 
 
 def _how(settings, rows, split, test_read, primary):
-  real = settings["num_real"] or "all"
   seeds = settings["seeds"]
+  real = (
+    f"Each seed has its own {settings['num_real']} real images of "
+    f"{settings['dataset']}"
+    if settings["num_real"]
+    else f"All seeds have all real images of {settings['dataset']} but those "
+    "of the test, and divide them anew, so that intervals do not tell how much "
+    "hangs on the choice of images. Each has"
+  )
   yield Paragraph(
-    f"Each seed has its own {real} real images of {settings['dataset']}, a "
-    "fifth of them for validation, and its own generators and judges, which "
-    f"see no other images. {seeds} {'seed' if seeds == 1 else 'seeds'}; "
+    f"{real}, a fifth of them for validation (or the data set's own validation "
+    "images), and its own generators and judges, which see no other images. "
+    f"{seeds} {'seed' if seeds == 1 else 'seeds'}; "
     f"{settings['num_synthetic']} generated images of each generator."
   )
   if test_read:
@@ -203,10 +224,10 @@ def _how(settings, rows, split, test_read, primary):
     )
   yield Paragraph(
     "Arms: real (the real images), classical (the same with classical "
-    "augmentation), repeated (the same repeated to the count of the other "
-    "arms), a generator's name (generated images alone), real+ and classical+ "
-    "(either with generated images). All get the same number of optimizer "
-    "steps. Multiplier: generated or repeated images over real ones."
+    "augmentation), repeated (the real ones, as often as generated images "
+    "multiply them), a generator's name (generated images alone), real+ and "
+    "classical+ (either with generated images). All get the same number of "
+    "optimizer steps. Multiplier: generated or repeated images over real ones."
   )
   corrected = sum(
     not math.isnan(row.comparison.adjusted) for row in rows if row.comparison
@@ -224,7 +245,7 @@ def _how(settings, rows, split, test_read, primary):
   )
 
 
-def _judge(rows, split, class_names, primary):
+def _judge(rows, split, class_names):
   judge = rows[0].judge
   yield Heading(f"Arms, judge {judge}, {split} images")
   shown = [row for row in rows if row.main or not row.generator]
@@ -235,12 +256,8 @@ def _judge(rows, split, class_names, primary):
     f"Accuracy by arm, judge {judge}, {split} images: mean over seeds and 95 % "
     "interval; a point without a bar is of one seed",
   )
-  arm, other, _ = primary
-  found = [find(rows, name, judge) for name in ("real", other, arm)]
-  columns = [row for row in found if row]
-  if columns:
-    yield Heading(f"Recall by class, %, judge {judge}", 3)
-    yield tables.recall_table(columns, class_names)
+  yield Heading(f"Recall by class, %, judge {judge}", 3)
+  yield tables.recall_table(shown, class_names)
   swept = sweeps(rows)
   if swept:
     yield Heading(f"Accuracy against multiplier, judge {judge}", 3)
@@ -283,13 +300,6 @@ def _sheets(sheets):
   for name, (title, pixels) in zip(files, sheets.items(), strict=True):
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     yield Picture(f"sheet_{name}.png", png(pixels), title)
-
-
-def _multiplier(settings, results):
-  """The study's own: where all real images count, the greatest."""
-  if settings["num_real"]:
-    return settings["num_synthetic"] / settings["num_real"]
-  return max((result["multiplier"] for result in results), default=0.0)
 
 
 def _csv(results):

@@ -55,12 +55,12 @@ def arms_table(rows: Sequence[Row], class_names: Sequence[str]) -> Table:
 
 
 def recall_table(rows: Sequence[Row], class_names: Sequence[str]) -> Table:
-  """Recall of each class in percent, mean over seeds, an arm a column."""
+  """Recall of each class in percent, mean over seeds, an arm a row."""
   return Table(
-    ["class", *(row.arm for row in rows)],
+    ["arm", *class_names],
     [
-      [name, *(number(100 * row.recall[k], 1) for row in rows)]
-      for k, name in enumerate(class_names)
+      [row.arm, *(number(100 * share, 1) for share in row.recall)]
+      for row in rows
     ],
   )
 

@@ -85,6 +85,7 @@ def _study(config, out, settings, console):
     sheets,
     list(seeds[0].data.spec.class_names),
     test["read"] if test else None,
+    config.num_synthetic / _num_real(seeds[0]),
   )
   console.print(f"report: {out / 'report.html'}", highlight=False)
 
@@ -200,12 +201,14 @@ def _sweep(config, seed, generator, chosen) -> list[Trained]:
 def _read_test(config, trained, console) -> dict[str, Any]:
   """Reads the test images and scores all judges with them."""
   console.print("reading the test images, once", highlight=False)
-  data = load_data(config.run_config(0, ""), ("train", "validation", "test"))
-  split = data["test"]
-  rows = split.gather(np.arange(len(split)))
-  test = Images(rows["image"], rows["label"])
-  results = []
+  # The same images for all seeds, in the form that each seed's have: of few
+  # real images, one seed's may all be grey and another's not.
+  forms, results = {}, []
   for item in trained:
+    shape = item.seed.data.spec.image_shape
+    if shape not in forms:
+      forms[shape] = _test_images(config, item.seed.number)
+    test = forms[shape]
     item.seed.say(f"{item.arm.name}, {item.judge}: reading the test images")
     scores = item.seed.score_test(
       item.arm, item.judge, item.strength, item.real_share, test
@@ -215,6 +218,13 @@ def _read_test(config, trained, console) -> dict[str, Any]:
     )
   read = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
   return {"read": read, "images": len(test), "results": results}
+
+
+def _test_images(config, number):
+  parts = "train", "validation", "test"
+  split = load_data(config.run_config(number, ""), parts)["test"]
+  rows = split.gather(np.arange(len(split)))
+  return Images(rows["image"], rows["label"])
 
 
 def _row(item: Trained, split: str) -> dict[str, Any]:
