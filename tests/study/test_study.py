@@ -82,6 +82,8 @@ def test_report_stands_by_itself(whole):
   assert "data:image/png;base64," in page
   for generator in GENERATORS:
     assert f"classical+{generator}" in page
+  sheets = {path.stem for path in (out / "pictures").glob("sheet_*.png")}
+  assert {"sheet_real", "sheet_classical", "sheet_vae"} <= sheets
 
 
 def test_gates_are_taken_of_all_images(whole):
@@ -125,8 +127,9 @@ def test_interrupted_study_ends_like_one_that_never_stopped(
     call(settings(dataset, out))
   assert not (out / "test.json").exists()
   call(settings(dataset, out))
-  # Three strengths, two arms without and six with a generator; one twice.
-  assert len(calls) == 3 + 2 + 6 + 1
+  # Three strengths, two arms without a generator; of each of two generators one
+  # arm of its images alone and two with real ones, at two shares; one twice.
+  assert len(calls) == 3 + 2 + 2 * (1 + 2 * 2) + 1
 
   def scores(folder):
     return [

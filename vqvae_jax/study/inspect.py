@@ -4,6 +4,8 @@ import time
 from functools import partial
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
@@ -13,6 +15,7 @@ from vqvae_jax.generation import load
 from vqvae_jax.study import gates as g
 from vqvae_jax.study import records
 from vqvae_jax.study.arms import Arm, Images
+from vqvae_jax.study.classical import STRENGTHS, classical
 from vqvae_jax.study.crossfit import (
   CrossFitted,
   cross_fit,
@@ -70,8 +73,12 @@ def gates(
 def sheets(
   config: StudyConfig, seed: Seed
 ) -> dict[str, UInt8[np.ndarray, "h w c"]]:
-  """Pages of real and of generated images, and of these with their nearest."""
-  pages = {"real": _by_class(seed.real, seed.num_classes)}
+  """Pages of real images, as they are and augmented, and of generated ones,
+  these also with their nearest."""
+  pages = {
+    "real": _by_class(seed.real, seed.num_classes),
+    "classical": _by_class(_augmented(config, seed), seed.num_classes),
+  }
   for generator in config.generators:
     images = seed.generated(generator, config.num_synthetic)
     pages[generator] = _by_class(images, seed.num_classes)
@@ -166,6 +173,17 @@ def _beside(distances, held_out):
     "held_out_p1": float(np.percentile(held_out, 1)),
     "share_closer": g.share_closer(distances, held_out),
   }
+
+
+def _augmented(config, seed):
+  """Training images as the classical arms see them, once."""
+  strength, _ = seed.choose_strength(config.judges[0])
+  some = seed.real.take(slice(COMPARED))
+  magnitudes = np.tile(np.float32(STRENGTHS[strength]), (len(some), 1))
+  changed = jax.jit(classical)(
+    jax.random.key(seed.number), some.images / np.float32(255), magnitudes
+  )
+  return Images(np.asarray(jnp.round(changed * 255), np.uint8), some.labels)
 
 
 def _repeated_ids(seed, generator, images):
