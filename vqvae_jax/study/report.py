@@ -203,11 +203,12 @@ def _how(settings, rows, split, test_read, primary):
     if settings["num_real"]
     else f"All seeds have all real images of {settings['dataset']} but those "
     "of the test, and divide them anew, so that intervals do not tell how much "
-    "hangs on the choice of images. Each has"
+    "hangs on the choice of images"
   )
   yield Paragraph(
-    f"{real}, a fifth of them for validation (or the data set's own validation "
-    "images), and its own generators and judges, which see no other images. "
+    f"{real}; a fifth of them validates, or the data set's own validation "
+    "images. Each seed has its own generators and judges, which see no other "
+    "images. "
     f"{seeds} {'seed' if seeds == 1 else 'seeds'}; "
     f"{settings['num_synthetic']} generated images of each generator."
   )
