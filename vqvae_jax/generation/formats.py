@@ -2,45 +2,26 @@
 
 import concurrent.futures
 import contextlib
-import errno
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from etils import epath
-from jaxtyping import Int, UInt8
 from PIL import Image
 
-from vqvae_jax.generation.shards import FORMATS, PARTIAL, Shard, replace
+from vqvae_jax.files import PARTIAL, replace
+from vqvae_jax.generation.format_base import (
+  Format,
+  FormatBase,
+  Images,
+  Labels,
+  Put,
+)
+from vqvae_jax.generation.shards import FORMATS, Shard
+from vqvae_jax.generation.tfds_format import TfdsSet
 from vqvae_jax.training.pictures import png
-
-Images = UInt8[np.ndarray, "n h w c"]
-Labels = Int[np.ndarray, " n"]
-# Takes the next images of a shard.
-Put = Callable[[Images], None]
-
-
-class Format(Protocol):
-  """How shards are kept in a folder."""
-
-  def write(
-    self, shard: Shard, labels: Labels
-  ) -> contextlib.AbstractContextManager[Put]:
-    """Writes a shard; its files are there once the context has ended well."""
-
-  def read(self, shard: Shard, labels: Labels) -> Iterator[Images]:
-    """The images of a shard, one or several at a time."""
-
-  def strays(
-    self, shards: Sequence[Shard], labels: Sequence[Labels]
-  ) -> list[epath.Path]:
-    """Images beside those of all shards, where a reader would take them in."""
-
-  def complete(self, counts: Sequence[int]):
-    """Writes what goes with the whole set, given the images of each shard."""
 
 
 def open_format(
@@ -88,26 +69,7 @@ def class_folders(class_names: Sequence[str]) -> list[str]:
   return folders
 
 
-class _Base:
-  def __init__(self, out, class_names, shape, shards, pool):
-    self._out = out
-    self._class_names = list(class_names)
-    self._shape = tuple(shape)
-    self._shards = shards
-    self._pool = pool
-
-  def strays(
-    self, shards: Sequence[Shard], labels: Sequence[Labels]
-  ) -> list[epath.Path]:
-    """None: files of this format say how many they are."""
-    del shards, labels
-    return []
-
-  def complete(self, counts: Sequence[int]):
-    """Nothing goes with the set but its manifest."""
-
-
-class PngFolders(_Base):
+class PngFolders(FormatBase):
   """`images/<class>/<number>.png`, as torchvision's ImageFolder reads them."""
 
   def __init__(self, *args):
@@ -158,7 +120,7 @@ class PngFolders(_Base):
     ]
 
 
-class NpzShards(_Base):
+class NpzShards(FormatBase):
   """`<number>-of-<shards>.npz`: images uint8 [n, h, w, c], labels int32 [n]."""
 
   @contextlib.contextmanager
@@ -191,111 +153,6 @@ class NpzShards(_Base):
 
   def _path(self, shard):
     return self._out / f"{shard.number:05d}-of-{self._shards:05d}.npz"
-
-
-class TfdsSet(_Base):
-  """A TFDS data set "generated" in ArrayRecord, with the one split "train"."""
-
-  NAME = "generated"
-
-  def __init__(self, *args):
-    super().__init__(*args)
-    # Slow to import, and of no use to the other formats.
-    import tensorflow_datasets as tfds
-    from tensorflow_datasets.core import example_serializer
-
-    features = {
-      "image": tfds.features.Image(shape=self._shape, encoding_format="png")
-    }
-    if self._class_names:
-      # TFDS keeps names as the lines of a file.
-      names = [" ".join(name.split()) for name in self._class_names]
-      features["label"] = tfds.features.ClassLabel(names=names)
-    self._tfds = tfds
-    self._features = tfds.features.FeaturesDict(features)
-    self._serializer = example_serializer.ExampleSerializer(
-      self._features.get_serialized_info()
-    )
-
-  @contextlib.contextmanager
-  def write(self, shard: Shard, labels: Labels) -> Iterator[Put]:
-    from array_record.python.array_record_module import ArrayRecordWriter
-
-    path = self._path(shard)
-    partial = path.with_name(path.name + PARTIAL)
-    writer = ArrayRecordWriter(str(partial), "group_size:1")
-    remaining = iter(labels)
-
-    def put(images):
-      for data in self._pool.map(self._encode, images, remaining):
-        writer.write(data)
-
-    try:
-      yield put
-      writer.close()
-    except RuntimeError as error:
-      # A full disk, say, is no OSError to ArrayRecord.
-      raise OSError(errno.EIO, str(error), str(partial)) from error
-    finally:
-      with contextlib.suppress(RuntimeError):
-        writer.close()
-    partial.replace(path)
-
-  def read(self, shard: Shard, labels: Labels) -> Iterator[Images]:
-    from array_record.python.array_record_module import ArrayRecordReader
-
-    path = self._path(shard)
-    # ArrayRecord's own message does not say which file is missing.
-    path.stat()
-    reader = ArrayRecordReader(str(path))
-    try:
-      if reader.num_records() != shard.count:
-        raise ValueError(f"{reader.num_records()} records")
-      for data, label in zip(reader.read_all(), labels, strict=True):
-        example = self._features.deserialize_example_np(data)
-        if self._class_names and example["label"] != label:
-          raise ValueError("a label is not that of the record")
-        yield example["image"][None]
-    finally:
-      reader.close()
-
-  def complete(self, counts: Sequence[int]):
-    """Writes TFDS's description of the set."""
-    template = self._tfds.core.ShardedFileTemplate(
-      data_dir=self._out,
-      dataset_name=self.NAME,
-      split="train",
-      filetype_suffix="array_record",
-    )
-    split = self._tfds.core.SplitInfo(
-      name="train",
-      shard_lengths=list(counts),
-      num_bytes=sum(
-        self._file(number).stat().length for number in range(self._shards)
-      ),
-      filename_template=template,
-    )
-    self._tfds.folder_dataset.write_metadata(
-      data_dir=self._out,
-      features=self._features,
-      split_infos=[split],
-      check_data=False,
-    )
-
-  def _encode(self, image, label):
-    example = {"image": io.BytesIO(png(image))}
-    if self._class_names:
-      example["label"] = int(label)
-    return self._serializer.serialize_example(
-      self._features.encode_example(example)
-    )
-
-  def _path(self, shard):
-    return self._file(shard.number)
-
-  def _file(self, number):
-    name = f"{self.NAME}-train.array_record"
-    return self._out / f"{name}-{number:05d}-of-{self._shards:05d}"
 
 
 def _member(name):

@@ -4,8 +4,6 @@ the device makes the next block.
 
 import concurrent.futures
 import hashlib
-import itertools
-from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -14,7 +12,9 @@ from rich.console import Console
 
 from vqvae_jax.config import SampleConfig
 from vqvae_jax.errors import RunError
+from vqvae_jax.files import replace_shared
 from vqvae_jax.generation import modes
+from vqvae_jax.generation.blocks import Blocks
 from vqvae_jax.generation.formats import Format, class_folders, open_format
 from vqvae_jax.generation.load import load
 from vqvae_jax.generation.progress import Meter
@@ -24,7 +24,6 @@ from vqvae_jax.generation.shards import (
   Job,
   Shard,
   plan,
-  replace_shared,
 )
 from vqvae_jax.sharding import local_mesh, start_processes
 from vqvae_jax.training.pictures import grid, png
@@ -176,7 +175,7 @@ def _write(
   console.print("compiling", highlight=False)
   taken = []
   total = sum(shard.count for shard in todo)
-  blocks = _Blocks(planned, todo, block)
+  blocks = Blocks(planned, todo, block)
   with Meter(console, "images", total) as meter:
     for shard in todo:
       labels = planned.labels[shard.first : shard.first + shard.count]
@@ -195,47 +194,6 @@ def _write(
             meter.advance(len(images))
         job.write(shard, labels, checksum.hexdigest())
   return taken
-
-
-class _Blocks:
-  """The images of shards, in their order, the device one block ahead.
-
-  A block that reaches into the next shard is kept for it.
-  """
-
-  def __init__(self, planned: modes.Plan, shards: list[Shard], block: int):
-    self._planned = planned
-    self._block = block
-    starts = {start for shard in shards for start in self._starts(shard)}
-    self._following = dict(itertools.pairwise(sorted(starts)))
-    self._made = {}
-
-  def of(self, shard: Shard) -> Iterator[np.ndarray]:
-    """The images of a shard, block by block."""
-    for start in self._starts(shard):
-      first = max(shard.first - start, 0)
-      yield self._get(start)[first : shard.first + shard.count - start]
-
-  def _starts(self, shard):
-    first = shard.first // self._block * self._block
-    return range(first, shard.first + shard.count, self._block)
-
-  def _get(self, start):
-    following = self._following.get(start)
-    self._made = {
-      n: self._made[n] if n in self._made else self._make(n)
-      for n in (start, following)
-      if n is not None
-    }
-    return np.asarray(self._made[start])
-
-  def _make(self, start):
-    numbers = np.arange(start, start + self._block)
-    # Beyond the job, the labels of its last image.
-    labels = self._planned.labels[
-      np.minimum(numbers, len(self._planned.labels) - 1)
-    ]
-    return self._planned.make_block(numbers, labels)
 
 
 def _check_all(job, kept, shards, console):

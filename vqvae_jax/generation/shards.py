@@ -12,8 +12,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
-import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,11 +21,11 @@ from etils import epath
 from jaxtyping import Int, UInt8
 
 from vqvae_jax.errors import RunError
+from vqvae_jax.files import replace, replace_shared
 
 JOB = "job.json"
 MANIFEST = "manifest.json"
 RECORDS = "records"
-PARTIAL = ".partial"
 FORMATS = ("png", "npz", "tfds")
 
 
@@ -241,22 +239,6 @@ class Job:
 
   def _record(self, shard):
     return self.out / RECORDS / f"{shard.number:05d}.json"
-
-
-def replace(path: epath.Path, content: bytes):
-  """Writes a file under another name, then renames it."""
-  _replace(path, path.with_name(path.name + PARTIAL), content)
-
-
-def replace_shared(path: epath.Path, content: bytes):
-  """`replace` for a file that other workers may write at the same time."""
-  owner = f"{socket.gethostname()}-{os.getpid()}"
-  _replace(path, path.with_name(f"{path.name}{PARTIAL}-{owner}"), content)
-
-
-def _replace(path, partial, content):
-  partial.write_bytes(content)
-  partial.replace(path)
 
 
 def _counts(labels):

@@ -16,7 +16,7 @@ from etils import epath
 from jaxtyping import Float, PyTree, UInt8
 
 from vqvae_jax.errors import ConfigError, RunError
-from vqvae_jax.generation.shards import replace
+from vqvae_jax.files import replace
 from vqvae_jax.models import Classifier, TunedClassifier
 from vqvae_jax.study.classical import STRENGTHS, classical
 from vqvae_jax.study.parts import Part, batch_rows, batches, check

@@ -17,7 +17,7 @@ from typing import Any
 from etils import epath
 
 from vqvae_jax.errors import RunError
-from vqvae_jax.generation.shards import replace
+from vqvae_jax.files import replace
 
 
 def write(path: epath.PathLike, values: Any):

@@ -10,8 +10,8 @@ import numpy as np
 from etils import epath
 from jaxtyping import UInt8
 
+from vqvae_jax.files import replace
 from vqvae_jax.generation.formats import class_folders
-from vqvae_jax.generation.shards import replace
 from vqvae_jax.study import report_tables as tables
 from vqvae_jax.study.report_numbers import (
   SIGNIFICANCE,
@@ -43,36 +43,6 @@ COLUMNS = (
   "seconds",
 )
 PICTURES = "pictures"
-SETS_TEXT = (
-  "Of all images drawn, before any filter. Label agreement: judges, each "
-  "trained on a part of the real images, that read a generated image as its "
-  "label says; the share of them, over all images. Distinct images: share of "
-  "different ones among all. Duplicate ids: share of images whose ids another "
-  "one has, too. Ids of a training image: "
-  "share of images with the ids of one. Both n/a for generators without ids. "
-  "Dropped: over all seeds, by reason; n/a without --filter. Numbers are "
-  "means over seeds, with the least and the greatest of them in brackets where "
-  "they differ."
-)
-NEAREST_TEXT = (
-  "Nearest real training image of each generated one (in features, of the "
-  "first 2,000), by Euclidean distance: "
-  "the median and the 1st percentile, each beside the same figure for held-out "
-  "real images. Share closer: of the generated images, those nearer to a "
-  "training image than all but 1 % of held-out ones are; about 1 % is what "
-  "new images of the same kind would show, much more points at copies."
-)
-DISTRIBUTION_TEXT = (
-  "Of the first 2,000 images, in the judge's features (arXiv 2002.09797), "
-  "which it learnt from the real images they are compared with. Precision: "
-  "share of generated images within the real ones' neighbourhoods. Recall: "
-  "share of real images within the generated ones'. Density: how many real "
-  "neighbourhoods hold a generated image, over the number expected; may exceed "
-  "1. Coverage: share of real images with a generated one in their "
-  "neighbourhood. KID: squared maximum mean discrepancy, 0 for equal "
-  "distributions. The Fréchet distance is between Gaussians fitted to the "
-  "judge's features; it is not FID, and compares with no published figure."
-)
 
 
 def write_report(
@@ -277,11 +247,11 @@ def _gates(gates):
   if not gates:
     return
   yield Heading("Gates on generated sets")
-  yield Paragraph(SETS_TEXT)
+  yield Paragraph(tables.SETS_TEXT)
   yield tables.sets_table(gates)
-  yield Paragraph(NEAREST_TEXT)
+  yield Paragraph(tables.NEAREST_TEXT)
   yield tables.nearest_table(gates)
-  yield Paragraph(DISTRIBUTION_TEXT)
+  yield Paragraph(tables.DISTRIBUTION_TEXT)
   yield tables.distribution_table(gates)
 
 

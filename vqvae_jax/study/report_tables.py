@@ -33,6 +33,37 @@ DISTRIBUTION = (
   ("KID", "kid", 4),
   ("Fréchet distance, judge's features", "frechet_distance_judge_features", 2),
 )
+# What stands above each of these tables.
+SETS_TEXT = (
+  "Of all images drawn, before any filter. Label agreement: judges, each "
+  "trained on a part of the real images, that read a generated image as its "
+  "label says; the share of them, over all images. Distinct images: share of "
+  "different ones among all. Duplicate ids: share of images whose ids another "
+  "one has, too. Ids of a training image: "
+  "share of images with the ids of one. Both n/a for generators without ids. "
+  "Dropped: over all seeds, by reason; n/a without --filter. Numbers are "
+  "means over seeds, with the least and the greatest of them in brackets where "
+  "they differ."
+)
+NEAREST_TEXT = (
+  "Nearest real training image of each generated one (in features, of the "
+  "first 2,000), by Euclidean distance: "
+  "the median and the 1st percentile, each beside the same figure for held-out "
+  "real images. Share closer: of the generated images, those nearer to a "
+  "training image than all but 1 % of held-out ones are; about 1 % is what "
+  "new images of the same kind would show, much more points at copies."
+)
+DISTRIBUTION_TEXT = (
+  "Of the first 2,000 images, in the judge's features (arXiv 2002.09797), "
+  "which it learnt from the real images they are compared with. Precision: "
+  "share of generated images within the real ones' neighbourhoods. Recall: "
+  "share of real images within the generated ones'. Density: how many real "
+  "neighbourhoods hold a generated image, over the number expected; may exceed "
+  "1. Coverage: share of real images with a generated one in their "
+  "neighbourhood. KID: squared maximum mean discrepancy, 0 for equal "
+  "distributions. The Fréchet distance is between Gaussians fitted to the "
+  "judge's features; it is not FID, and compares with no published figure."
+)
 
 
 def arms_table(rows: Sequence[Row], class_names: Sequence[str]) -> Table:

@@ -10,6 +10,7 @@ from etils import epath
 from rich import progress
 from rich.console import Console
 
+from vqvae_jax.files import replace
 from vqvae_jax.training.pictures import png
 
 # Seconds between two lines where the screen cannot redraw one.
@@ -159,6 +160,4 @@ def forget_after(path: epath.Path, stage: str, step: int):
       continue
     if entry["stage"] != stage or entry["step"] <= step:
       kept.append(line if line.endswith("\n") else line + "\n")
-  partial = path.with_name(path.name + ".partial")
-  partial.write_text("".join(kept))
-  partial.replace(path)
+  replace(path, "".join(kept).encode())

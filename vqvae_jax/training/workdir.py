@@ -20,6 +20,7 @@ from etils import epath
 from vqvae_jax import config as cfg
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import RunError, UserError
+from vqvae_jax.files import replace
 from vqvae_jax.training.checkpoints import latest_step
 
 # What a resumed run may change: how long, how often, and where things are.
@@ -103,13 +104,11 @@ def read(workdir: epath.PathLike) -> RunInfo:
 def write(workdir: epath.PathLike, info: RunInfo):
   """Puts the configuration on record, whole or not at all."""
   path = epath.Path(workdir) / "config.json"
-  partial = path.with_name("config.json.partial")
   values = {
     "config": dataclasses.asdict(info.config),
     "data": info.spec.to_dict(),
   }
-  partial.write_text(json.dumps(values, indent=2) + "\n")
-  partial.replace(path)
+  replace(path, (json.dumps(values, indent=2) + "\n").encode())
 
 
 def check_same_run(workdir: epath.PathLike, new: RunInfo):
