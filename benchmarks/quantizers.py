@@ -50,6 +50,10 @@ SONNET = {
     checkpoint_every=1000,
   )
 }
+# Neither k-means nor revival: the recipe as it stands.
+SONNET["ema, plain"] = dataclasses.replace(
+  SONNET["ema"], kmeans=0, revive_below=0.0
+)
 
 
 @dataclasses.dataclass(frozen=True)
