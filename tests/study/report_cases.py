@@ -26,6 +26,7 @@ GATE = {
   "coverage": 0.5,
   "kid": 0.01,
   "frechet_distance_judge_features": 1.5,
+  "held_out": {"precision": 0.75, "recall": 0.1, "density": 0.9, "kid": 0.02},
   "dropped": {"label": 3, "copy": 1},
   "seconds": 2.0,
 }

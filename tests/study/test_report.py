@@ -80,6 +80,16 @@ def test_unread_test_images(tmp_path):
   assert "95.33" not in text
 
 
+def test_held_out_images_stand_beside_the_generated_ones(tmp_path):
+  write(tmp_path, results())
+  text = (tmp_path / "report.md").read_text()
+  held_out = (
+    "| held-out real images | 0.750 | n/a | 0.900 | n/a | 0.0200 | n/a |"
+  )
+  assert held_out in text
+  assert "| vqvae | 0.500 | 0.500 | 1.000 | 0.500 | 0.0100 | 1.50 |" in text
+
+
 def test_results_csv(tmp_path):
   write(tmp_path, results())
   text = (tmp_path / "results.csv").read_text()

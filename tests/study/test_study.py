@@ -198,6 +198,22 @@ def test_images_without_labels_are_refused(tmp_path):
     call(config)
 
 
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"num_real": 25}, "5 validation images"),
+    ({"num_synthetic": 5}, "5 generated images"),
+  ],
+)
+def test_sets_too_small_to_compare_are_refused_first(
+  dataset, tmp_path, changes, message
+):
+  config = settings(dataset, tmp_path, **changes)
+  with pytest.raises(ConfigError, match=message):
+    call(config)
+  assert not list(tmp_path.glob("seed-0/*/"))
+
+
 def test_foreign_folder_is_refused(dataset, tmp_path):
   (tmp_path / "thesis.txt").write_text("mine")
   with pytest.raises(RunError, match=r"thesis\.txt"):

@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float, Int
 # Held-out images nearer to a training image than this percentage of them is
 # are rare; so should generated ones be.
 _PERCENTILE = 1.0
+# As arXiv 2002.09797 has it.
+NEIGHBOURS = 5
 _ROWS = 256
 
 
@@ -87,7 +89,7 @@ def duplicate_codes(
 def precision_recall_density_coverage(
   real: Float[np.ndarray, "m d"],
   generated: Float[np.ndarray, "n d"],
-  k: int = 5,
+  k: int = NEIGHBOURS,
 ) -> dict[str, float]:
   """How real the generated set looks, and how much of the real it covers.
 

@@ -119,6 +119,10 @@ def _figures(config, seed, generator, images):
     "frechet_distance_judge_features": g.frechet_distance_judge_features(
       some, of_real
     ),
+    "held_out": {
+      **g.precision_recall_density_coverage(of_real, of_unseen),
+      "kid": g.kid(of_unseen, of_real),
+    },
     "dropped": {
       name: counts[name] for name in ("label", "copy", "label_and_copy")
     }
@@ -145,13 +149,24 @@ def _cross_fitted(config: StudyConfig, seed: Seed) -> CrossFitted:
   return seed.fitted
 
 
-def check(seed: Seed):
-  """Raises `ConfigError` if real images cannot be judged or cross-fitted."""
+def check(config: StudyConfig, seed: Seed):
+  """Raises `ConfigError` if sets cannot be judged, compared or cross-fitted."""
   if seed.num_classes < 2:
     raise ConfigError(
       f"{seed.data.spec.name} has {seed.num_classes} class: there is nothing "
       "for a classifier to learn"
     )
+  counts = {
+    "training": len(seed.real),
+    "validation": len(seed.held_out),
+    "generated": config.num_synthetic,
+  }
+  for name, count in counts.items():
+    if count <= g.NEIGHBOURS:
+      raise ConfigError(
+        f"{count} {name} images: sets are compared by the nearest "
+        f"{g.NEIGHBOURS} of each image, so a study needs more than that"
+      )
   groups = seed.data["train"].groups
   folds(seed.real.labels, seed=seed.number, groups=groups)
 

@@ -33,6 +33,8 @@ DISTRIBUTION = (
   ("KID", "kid", 4),
   ("Fréchet distance, judge's features", "frechet_distance_judge_features", 2),
 )
+# Those that do not change with the number of images.
+HELD_OUT = ("precision", "density", "kid")
 # What stands above each of these tables.
 SETS_TEXT = (
   "Of all images drawn, before any filter. Label agreement: judges, each "
@@ -62,7 +64,10 @@ DISTRIBUTION_TEXT = (
   "1. Coverage: share of real images with a generated one in their "
   "neighbourhood. KID: squared maximum mean discrepancy, 0 for equal "
   "distributions. The Fréchet distance is between Gaussians fitted to the "
-  "judge's features; it is not FID, and compares with no published figure."
+  "judge's features; it is not FID, and compares with no published figure. The "
+  "first row is of held-out real images, for which the judge's features fit "
+  "less than for those it learnt from; what depends on how many images there "
+  "are is left out of it."
 )
 
 
@@ -117,7 +122,7 @@ def seconds_table(rows: Sequence[Row]) -> Table:
 def sets_table(gates: Sequence[Mapping[str, Any]]) -> Table:
   """What the generated sets are, means over seeds."""
   rows = []
-  for generator, found in _by_generator(gates):
+  for generator, found in _by_generator(gates).items():
     dropped = {}
     for gate in found:
       for reason, count in (gate.get("dropped") or {}).items():
@@ -143,7 +148,7 @@ def nearest_table(gates: Sequence[Mapping[str, Any]]) -> Table:
         _over_seeds([gate.get(name) or {} for gate in found], key, digits)
         for _, key, digits in NEAREST
       ]
-      for generator, found in _by_generator(gates)
+      for generator, found in _by_generator(gates).items()
       for space, name in (
         ("pixels", "nearest_pixels"),
         ("judge's features", "nearest_features"),
@@ -154,14 +159,22 @@ def nearest_table(gates: Sequence[Mapping[str, Any]]) -> Table:
 
 def distribution_table(gates: Sequence[Mapping[str, Any]]) -> Table:
   """How the generated images lie among the real ones, in the features."""
-  return Table(
-    ["generator", *(name for name, *_ in DISTRIBUTION)],
-    [
-      [generator]
-      + [_over_seeds(found, key, digits) for _, key, digits in DISTRIBUTION]
-      for generator, found in _by_generator(gates)
-    ],
-  )
+  by_generator = _by_generator(gates)
+  # The same for all generators of a seed.
+  held_out = [gate["held_out"] for gate in next(iter(by_generator.values()))]
+  rows = [
+    ["held-out real images"]
+    + [
+      _over_seeds(held_out, key, digits) if key in HELD_OUT else NOT_KNOWN
+      for _, key, digits in DISTRIBUTION
+    ]
+  ]
+  rows += [
+    [generator]
+    + [_over_seeds(found, key, digits) for _, key, digits in DISTRIBUTION]
+    for generator, found in by_generator.items()
+  ]
+  return Table(["generator", *(name for name, *_ in DISTRIBUTION)], rows)
 
 
 def choices_table(choices: Mapping[str, Any]) -> Table:
@@ -243,7 +256,7 @@ def _by_generator(gates):
   found = {}
   for gate in gates:
     found.setdefault(gate["generator"], []).append(gate)
-  return found.items()
+  return found
 
 
 def _over_seeds(found, key, digits):

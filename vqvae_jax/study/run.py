@@ -53,7 +53,7 @@ def study(config: StudyConfig, console: Console | None = None):
 def _study(config, out, settings, console):
   seeds = [Seed(config, n, out, console) for n in range(config.seeds)]
   for seed in seeds:
-    inspect.check(seed)
+    inspect.check(config, seed)
   trained, choices, gates, sheets = [], {}, [], {}
   for seed in seeds:
     found, chosen = _compare(config, seed)
