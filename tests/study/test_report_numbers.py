@@ -130,6 +130,17 @@ def test_missing_auroc_and_recall():
   assert table.rows == [["real", "50.0", "n/a"]]
 
 
+def test_every_mean_has_its_interval():
+  # t(0.975, 2) is 4.303: of 90, 91 and 92 the half width is 2.484.
+  found = results({"real": (90, 91, 92)})
+  for result, auroc in zip(found, (0.90, 0.91, 0.92), strict=True):
+    result["auroc"] = auroc
+  _, every = summarise(found)
+  row = cells(tables.arms_table(every, NAMES), "real")
+  assert row["accuracy, %"] == row["balanced, %"] == "91.00 [88.52, 93.48]"
+  assert row["AUROC"] == "0.9100 [0.8852, 0.9348]"
+
+
 def test_gates_are_means_over_seeds():
   other = GATE | {"seed": 1, "label_agreement": 0.8, "duplicate_ids": 0.5}
   (row,) = tables.sets_table([GATE, other]).rows

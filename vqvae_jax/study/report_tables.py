@@ -204,7 +204,7 @@ def _arm(row, class_names):
   if not np.isnan(row.recall).all():
     k = int(np.nanargmin(row.recall))
     worst = f"{class_names[k]}: {number(100 * row.recall[k], 1)}"
-  auroc = number(row.auroc.mean, 4)
+  auroc = _interval(row.auroc, ".4f", scale=1)
   if 0 < row.auroc.seeds < row.accuracy.seeds:
     auroc += f" ({row.auroc.seeds} of {row.accuracy.seeds} seeds)"
   cells = [
@@ -212,7 +212,7 @@ def _arm(row, class_names):
     _multiplier(row),
     str(row.accuracy.seeds),
     _interval(row.accuracy, ".2f"),
-    number(100 * row.balanced_accuracy.mean, 2),
+    _interval(row.balanced_accuracy, ".2f"),
     auroc,
     worst,
   ]
@@ -230,11 +230,11 @@ def _arm(row, class_names):
   return [*cells, f"{np.mean(row.seconds):.0f}"]
 
 
-def _interval(estimate: Estimate, form):
+def _interval(estimate: Estimate, form, scale=100):
   if math.isnan(estimate.mean):
     return NOT_KNOWN
   mean, low, high = (
-    format(100 * value, form)
+    format(scale * value, form)
     for value in (estimate.mean, estimate.low, estimate.high)
   )
   return mean if math.isnan(estimate.low) else f"{mean} [{low}, {high}]"
