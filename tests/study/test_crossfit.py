@@ -39,6 +39,16 @@ def test_groups_stay_in_one_fold():
   assert (fold != other).any()
 
 
+def test_groups_of_a_rare_class_are_dealt_apart():
+  # Counted by images, the frequent class alone would decide.
+  labels, groups = [], []
+  for n, (frequent, rare) in enumerate([(60, 0), (9, 1), (8, 1)]):
+    labels += [0] * frequent + [1] * rare
+    groups += [str(n)] * (frequent + rare)
+  fold = crossfit.folds(np.array(labels), 2, seed=0, groups=groups)
+  assert set(fold[np.array(labels) == 1]) == {0, 1}
+
+
 def test_a_class_of_one_group_is_an_error():
   labels, groups = np.array([0, 0, 1, 1]), ["a", "b", "c", "c"]
   with pytest.raises(ConfigError, match="class 1 has real images of too few"):

@@ -76,7 +76,7 @@ def test_unread_test_images(tmp_path):
   # Test scores count as soon as they were read, and no others.
   write(tmp_path, found + results({"classical": (1, 2)}))
   text = (tmp_path / "report.md").read_text()
-  assert "read once, at 2025-01-02T03:04:05, after all choices" in text
+  assert "images once, at 2025-01-02T03:04:05, after all of its choices" in text
   assert "95.33" not in text
 
 

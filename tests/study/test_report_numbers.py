@@ -7,7 +7,7 @@ import pytest
 from report_cases import EVIL, GATE, NAMES, SCORES, results, swept
 from scipy import stats
 
-from vqvae_jax.study import report, report_numbers
+from vqvae_jax.study import report, report_gates, report_numbers
 from vqvae_jax.study import report_tables as tables
 
 PRIMARY = report_numbers.Primary("classical+vqvae")
@@ -143,7 +143,7 @@ def test_every_mean_has_its_interval():
 
 def test_gates_are_means_over_seeds():
   other = GATE | {"seed": 1, "label_agreement": 0.8, "duplicate_ids": 0.5}
-  (row,) = tables.sets_table([GATE, other]).rows
+  (row,) = report_gates.sets_table([GATE, other]).rows
   assert row[:7] == [
     "vqvae",
     "2",
@@ -154,7 +154,7 @@ def test_gates_are_means_over_seeds():
     "n/a",
   ]
   assert row[7] == "label 6, copy 2"
-  pixels, features = tables.nearest_table([GATE]).rows
+  pixels, features = report_gates.nearest_table([GATE]).rows
   assert pixels == [
     "vqvae",
     "pixels",

@@ -8,43 +8,15 @@ import pathlib
 
 import numpy as np
 import pytest
-import tiny
 from PIL import Image
 from rich.console import Console
+from study_cases import GENERATORS, call, settings
 
 from vqvae_jax.config import BaselineConfig, StudyConfig
 from vqvae_jax.errors import ConfigError, RunError
-from vqvae_jax.study import judged, run
+from vqvae_jax.study import generators, judged, run
 from vqvae_jax.study.arms import Arm, Images, arms, parts
 from vqvae_jax.study.judges import JUDGES
-
-GENERATORS = ("vqvae", "vae")
-
-
-def settings(dataset, out, **changes) -> StudyConfig:
-  like = tiny.config(dataset, out)
-  steps = {"steps": 6, "log_every": 1, "eval_every": 3}
-  base = StudyConfig(
-    dataset=dataset,
-    out=str(out),
-    num_real=45,
-    num_synthetic=60,
-    seeds=1,
-    generators=GENERATORS,
-    judges=("simple",),
-    judge_steps=4,
-    real_shares=(0.5, 0.75),
-    tokenizer=dataclasses.replace(like.tokenizer, **steps),
-    prior=dataclasses.replace(like.prior, **steps),
-    baseline=BaselineConfig(hidden=8, latent_dim=2, warmup_steps=2, **steps),
-  )
-  return dataclasses.replace(base, **changes)
-
-
-def call(config) -> str:
-  console = Console(file=io.StringIO(), width=200)
-  run.study(config, console)
-  return console.file.getvalue()
 
 
 def table(out):
@@ -170,20 +142,15 @@ def test_sweep_takes_first_images_of_the_best(dataset, tmp_path):
   assert sorted(map(float, swept)) == pytest.approx([1, 60 / 45, 2])
 
 
-def test_filter_counts_what_it_drops(dataset, tmp_path):
-  config = settings(
-    dataset, tmp_path / "study", generators=("vae",), filter=True
-  )
-  # Judges of four steps read little right: most images are dropped.
-  call(config)
-  folder = tmp_path / "study/seed-0/gates"
-  found = json.loads((folder / "vae-60.json").read_text())
-  assert sum(found["dropped"].values()) == len(found["dropped_images"])
-
-
 def test_another_study_in_the_folder_is_refused(whole, dataset):
   with pytest.raises(RunError, match="num_synthetic was 60, now 61"):
     call(settings(dataset, whole[0], num_synthetic=61))
+
+
+def test_another_method_in_the_folder_is_refused(whole, dataset, monkeypatch):
+  monkeypatch.setattr(generators, "GUIDANCE", 0.5)
+  with pytest.raises(RunError, match="prior_guidance was 0.0, now 0.5"):
+    call(settings(dataset, whole[0]))
 
 
 def test_images_without_labels_are_refused(tmp_path):
@@ -196,22 +163,6 @@ def test_images_without_labels_are_refused(tmp_path):
   config = settings(f"folder:{folder}", tmp_path / "study", num_real=40)
   with pytest.raises(ConfigError, match="has 1 class"):
     call(config)
-
-
-@pytest.mark.parametrize(
-  ("changes", "message"),
-  [
-    ({"num_real": 25}, "5 validation images"),
-    ({"num_synthetic": 5}, "5 generated images"),
-  ],
-)
-def test_sets_too_small_to_compare_are_refused_first(
-  dataset, tmp_path, changes, message
-):
-  config = settings(dataset, tmp_path, **changes)
-  with pytest.raises(ConfigError, match=message):
-    call(config)
-  assert not list(tmp_path.glob("seed-0/*/"))
 
 
 def test_foreign_folder_is_refused(dataset, tmp_path):
@@ -284,10 +235,12 @@ def test_parts_of_the_arms():
 
   real, made = images(6), images(9)
   found = {
-    arm.name: parts(arm, real, made if arm.generator else None, "light", 0.25)
+    arm.name: parts(
+      arm, real, made if arm.generator else None, "light", 0.25, 15
+    )
     for arm in arms(["vae"], 2.0)
   }
-  assert [len(p.labels) for p in found["repeated"]] == [18]
+  assert [len(p.labels) for p in found["repeated"]] == [15]
   assert found["vae"][0].images is made.images
   assert [p.share for p in found["real+vae"]] == [0.25, 0.75]
   assert [p.augment for p in found["real+vae"]] == ["none", "none"]

@@ -29,8 +29,9 @@ class Arm:
 
   Attributes:
     kind: "real", "classical" (real, classically augmented), "repeated" (real
-      images repeated as often as generated ones multiply them), "alone"
-      (generated only), "real+" or "classical+" (either with generated ones).
+      images until they are as many as real and generated ones together),
+      "alone" (generated only), "real+" or "classical+" (either with generated
+      ones).
     generator: of the last three; empty for the others.
     multiplier: generated (or repeated) images over real ones.
   """
@@ -68,6 +69,7 @@ def parts(
   generated: Images | None,
   strength: str,
   real_share: float,
+  repeated: int,
 ) -> list[Part]:
   """The sources of an arm's batches.
 
@@ -77,13 +79,13 @@ def parts(
     generated: images of the arm's generator, None for arms without one.
     strength: of the classical augmentation.
     real_share: of each batch, where there are generated images, too.
+    repeated: images in all of the arm that repeats the real ones.
   """
   augment = strength if arm.kind.startswith("classical") else "none"
   if arm.kind == "alone":
     return [Part(generated.images, generated.labels)]
   if arm.kind == "repeated":
-    count = round((1 + arm.multiplier) * len(real))
-    real = real.take(np.arange(count) % len(real))
+    real = real.take(np.arange(repeated) % len(real))
   if generated is None:
     return [Part(real.images, real.labels, 1.0, augment)]
   return [

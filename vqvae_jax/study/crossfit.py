@@ -68,15 +68,17 @@ def _grouped_folds(labels, groups, k, rng):
   classes, label = np.unique(labels, return_inverse=True)
   table = np.zeros((group.max() + 1, len(classes)), np.int64)
   np.add.at(table, (group, label), 1)
+  # So that a rare class weighs as much as a frequent one.
+  weights = table / table.sum(axis=0)
   order = rng.permutation(len(table))
   # The largest first: small ones then even out what is left.
   order = order[np.argsort(-table[order].sum(axis=1), kind="stable")]
-  held = np.zeros((k, len(classes)), np.int64)
+  held = np.zeros((k, len(classes)))
   dealt = np.empty(len(table), np.int64)
   for row in order:
     # Where there are fewest images of its classes.
-    dealt[row] = (held @ table[row]).argmin()
-    held[dealt[row]] += table[row]
+    dealt[row] = (held @ weights[row]).argmin()
+    held[dealt[row]] += weights[row]
   if not held.all():
     c = classes[np.flatnonzero((held == 0).any(axis=0))[0]]
     raise ConfigError(

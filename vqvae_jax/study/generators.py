@@ -11,12 +11,16 @@ from etils import epath
 from rich.console import Console
 
 from vqvae_jax.config import SampleConfig, StudyConfig
+from vqvae_jax.data import DataSpec
 from vqvae_jax.generation import generate
 from vqvae_jax.generation.formats import open_format
 from vqvae_jax.generation.shards import Job, plan
 from vqvae_jax.study import records
 from vqvae_jax.study.arms import Images
 from vqvae_jax.training import train
+
+# Of priors.
+GUIDANCE = 0.0
 
 
 def split_name(generator: str) -> tuple[str, str]:
@@ -46,13 +50,15 @@ def draw(
   count: int,
   seed: int,
   folder: epath.Path,
+  spec: DataSpec,
   console: Console,
 ) -> Images:
-  """So many images of a generator, balanced over the classes.
+  """So many images of a generator, its classes as often as real ones.
 
-  They are kept as shards in `sets/`, and made once. A prior draws without
-  guidance: it makes images more like their class, and a set of them less like
-  the data, from which a classifier learns less.
+  With other proportions an arm would differ from those without generated
+  images in more than these. They are kept as shards in `sets/`, and made once.
+  A prior draws without guidance: it makes images more like their class, and a
+  set of them less like the data, from which a classifier learns less.
   """
   model, mode = split_name(generator)
   out = folder / "sets" / f"{generator}-{count}"
@@ -61,8 +67,9 @@ def draw(
     out=str(out),
     num_images=count,
     format="npz",
+    labels="balanced" if len(set(spec.class_counts)) == 1 else "as-data",
     mode=mode,
-    guidance=0.0 if generator in ("vqvae", "vqvae-inpaint") else None,
+    guidance=GUIDANCE if generator in ("vqvae", "vqvae-inpaint") else None,
     seed=seed,
     resume=True,
   )

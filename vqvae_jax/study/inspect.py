@@ -7,14 +7,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils import epath
 from jaxtyping import UInt8
 
 from vqvae_jax.config import StudyConfig
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generation import load
 from vqvae_jax.study import gates as g
-from vqvae_jax.study import records
-from vqvae_jax.study.arms import Arm, Images
+from vqvae_jax.study import generators, records
+from vqvae_jax.study.arms import Arm, Images, parts
 from vqvae_jax.study.classical import STRENGTHS, classical
 from vqvae_jax.study.crossfit import (
   CrossFitted,
@@ -22,10 +23,12 @@ from vqvae_jax.study.crossfit import (
   cross_fitted_logits,
   folds,
 )
-from vqvae_jax.study.generators import split_name
 from vqvae_jax.study.judged import Seed
 from vqvae_jax.study.judges import JUDGES, features
-from vqvae_jax.training.pictures import grid, pairs
+from vqvae_jax.study.parts import batch_rows
+from vqvae_jax.training.baseline import build_baseline
+from vqvae_jax.training.pictures import grid, pairs, to_uint8
+from vqvae_jax.training.prior import build_prior
 
 # Of every judge here, which one trains and in whose features sets compare.
 JUDGE = "simple"
@@ -80,7 +83,9 @@ def sheets(
     "classical": _by_class(_augmented(config, seed), seed.num_classes),
   }
   for generator in config.generators:
-    images = seed.generated(generator, config.num_synthetic)
+    images = kept(config, seed, generator)
+    if not len(images):
+      continue
     pages[generator] = _by_class(images, seed.num_classes)
     found = g.nearest(images.images, seed.real.images)
     # The likeliest copies come first.
@@ -102,6 +107,10 @@ def _figures(config, seed, generator, images):
   some = features_of(images.take(slice(COMPARED)).images)
   of_real, of_unseen = map(features_of, (real.images, held_out.images))
   mask, counts = g.keep(logits, images.labels, nearest, unseen)
+  ids = {"duplicate_ids": None, "training_ids": None}
+  model, _ = generators.split_name(generator)
+  if model == "vqvae":
+    ids = repeated_ids(seed.folder / model, real.images, images.images)
   distinct = len({image.tobytes() for image in images.images}) / len(images)
   return {
     "generator": generator,
@@ -109,7 +118,7 @@ def _figures(config, seed, generator, images):
     "count": len(images),
     "label_agreement": float(agreement.mean()),
     "distinct": distinct,
-    **_repeated_ids(seed, generator, images),
+    **ids,
     "nearest_pixels": _beside(nearest, unseen),
     "nearest_features": _beside(
       g.nearest(some, of_real).distance, g.nearest(of_unseen, of_real).distance
@@ -126,6 +135,11 @@ def _figures(config, seed, generator, images):
     "dropped": {
       name: counts[name] for name in ("label", "copy", "label_and_copy")
     }
+    if config.filter
+    else None,
+    "fewest_kept": int(
+      np.bincount(images.labels[mask], minlength=seed.num_classes).min()
+    )
     if config.filter
     else None,
     "dropped_images": np.flatnonzero(~mask).tolist() if config.filter else [],
@@ -150,10 +164,16 @@ def _cross_fitted(config: StudyConfig, seed: Seed) -> CrossFitted:
 
 
 def check(config: StudyConfig, seed: Seed):
-  """Raises `ConfigError` if sets cannot be judged, compared or cross-fitted."""
+  """Raises `ConfigError` for what would fail only after hours of training."""
+  spec = seed.data.spec
+  for generator in config.generators:
+    model, _ = generators.split_name(generator)
+    build = build_prior if model == "vqvae" else build_baseline
+    # Refuses what its network cannot take.
+    build(config.run_config(seed.number, "", model), spec)
   if seed.num_classes < 2:
     raise ConfigError(
-      f"{seed.data.spec.name} has {seed.num_classes} class: there is nothing "
+      f"{spec.name} has {seed.num_classes} class: there is nothing "
       "for a classifier to learn"
     )
   counts = {
@@ -167,6 +187,12 @@ def check(config: StudyConfig, seed: Seed):
         f"{count} {name} images: sets are compared by the nearest "
         f"{g.NEIGHBOURS} of each image, so a study needs more than that"
       )
+  for share in config.real_shares:
+    sources = parts(
+      Arm("real+"), seed.real, seed.held_out, "none", share, repeated=0
+    )
+    for judge in config.judges:
+      batch_rows(sources, JUDGES[judge].batch_size)
   groups = seed.data["train"].groups
   folds(seed.real.labels, seed=seed.number, groups=groups)
 
@@ -193,7 +219,7 @@ def _beside(distances, held_out):
 def _augmented(config, seed):
   """Training images as the classical arms see them, once."""
   strength, _ = seed.choose_strength(config.judges[0])
-  some = seed.real.take(slice(COMPARED))
+  some = seed.real.take(_rows_by_class(seed.real.labels, seed.num_classes))
   magnitudes = np.tile(np.float32(STRENGTHS[strength]), (len(some), 1))
   changed = jax.jit(classical)(
     jax.random.key(seed.number), some.images / np.float32(255), magnitudes
@@ -201,13 +227,29 @@ def _augmented(config, seed):
   return Images(np.asarray(jnp.round(changed * 255), np.uint8), some.labels)
 
 
-def _repeated_ids(seed, generator, images):
-  """Of a VQ-VAE's images, encoded again; None for others."""
-  model, _ = split_name(generator)
-  if model != "vqvae":
-    return {"duplicate_ids": None, "training_ids": None}
-  encode = load(seed.folder / model).encode
-  shares = g.duplicate_codes(encode(images.images), encode(seed.real.images))
+def repeated_ids(
+  workdir: epath.PathLike,
+  real: UInt8[np.ndarray, "m h w c"],
+  images: UInt8[np.ndarray, "n h w c"],
+) -> dict[str, float]:
+  """How many images of a VQ-VAE have ids that others have, too.
+
+  An image that was made of a training image's ids is that one's
+  reconstruction. Images are encoded again here, which need not give the ids
+  they were made of, but gives these two the same.
+
+  Args:
+    workdir: of the VQ-VAE.
+    real: what it was trained on.
+    images: what it made.
+
+  Returns:
+    `duplicate_ids`, the share of images with the ids of another one, and
+    `training_ids`, with those of a training image's reconstruction.
+  """
+  model = load(workdir)
+  copies = to_uint8(model.decode(model.encode(real)))
+  shares = g.duplicate_codes(model.encode(images), model.encode(copies))
   return {
     "duplicate_ids": shares["duplicates"],
     "training_ids": shares["training"],
@@ -217,9 +259,18 @@ def _repeated_ids(seed, generator, images):
 def _by_class(images, num_classes):
   """One column for each class, the first so many of them."""
   classes = min(num_classes, COLUMNS)
-  if classes == 1:
-    return grid(images.images[: ROWS * COLUMNS], COLUMNS)
-  rows = [np.flatnonzero(images.labels == c)[:ROWS] for c in range(classes)]
-  count = min(map(len, rows))
-  order = np.stack([of_class[:count] for of_class in rows], axis=1)
-  return grid(images.images[order.reshape(-1)], classes)
+  shape = images.images.shape[1:]
+  # White where a class has fewer.
+  page = np.full((ROWS, classes, *shape), 255, np.uint8)
+  for c in range(classes):
+    column = images.images[images.labels == c][:ROWS]
+    page[: len(column), c] = column
+  used = min(ROWS, np.bincount(images.labels)[:classes].max())
+  return grid(page[:used].reshape(-1, *shape), classes)
+
+
+def _rows_by_class(labels, num_classes):
+  """The first rows of every class, for a page."""
+  return np.concatenate(
+    [np.flatnonzero(labels == c)[:ROWS] for c in range(num_classes)]
+  )

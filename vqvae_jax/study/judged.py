@@ -103,10 +103,19 @@ class Seed:
         self._config, model, self.number, self.folder, self._console
       )
       kept = generators.draw(
-        generator, count, self.number, self.folder, self._console
+        generator,
+        count,
+        self.number,
+        self.folder,
+        self.data.spec,
+        self._console,
       )
       self._drawn[generator] = kept
     return kept.take(slice(count))
+
+  def forget(self):
+    """Frees the generated images; those asked for again are read again."""
+    self._drawn.clear()
 
   def judge(
     self,
@@ -127,7 +136,7 @@ class Seed:
     """
     path = self._path(arm, judge, strength, real_share)
     chosen, _ = self.choose_settings(judge)
-    sources = parts(arm, self.real, generated, strength, real_share)
+    sources = self._parts(arm, generated, strength, real_share)
     return self._trained(path, arm.name, chosen, sources)
 
   def choose_settings(self, judge: str) -> tuple[Judge, dict[str, float]]:
@@ -138,7 +147,7 @@ class Seed:
     """
     if judge not in CANDIDATES:
       return JUDGES[judge], {}
-    sources = parts(Arm("classical"), self.real, None, "medium", 1.0)
+    sources = self._parts(Arm("classical"), None, "medium", 1.0)
     accuracies = {}
     for settings in CANDIDATES[judge]:
       name = settings.settings
@@ -149,6 +158,10 @@ class Seed:
     best = max(accuracies, key=accuracies.get)
     chosen = next(j for j in CANDIDATES[judge] if j.settings == best)
     return chosen, accuracies
+
+  def _parts(self, arm, generated, strength, real_share):
+    count = len(self.real) + self._config.num_synthetic
+    return parts(arm, self.real, generated, strength, real_share, count)
 
   def _trained(self, path, name, judge, sources):
     """Trains a judge, where that is not on record; its validation scores."""

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from vqvae_jax.files import replace
 from vqvae_jax.generation.formats import class_folders
+from vqvae_jax.study import report_gates
 from vqvae_jax.study import report_tables as tables
 from vqvae_jax.study.report_numbers import (
   SIGNIFICANCE,
@@ -172,19 +173,20 @@ def _how(settings, rows, split, test_read, primary):
     f"{settings['dataset']}"
     if settings["num_real"]
     else f"All seeds have all real images of {settings['dataset']} but those "
-    "of the test, and divide them anew, so that intervals do not tell how much "
-    "hangs on the choice of images"
+    "of the test, so that intervals do not tell how much hangs on the choice "
+    "of images"
   )
   yield Paragraph(
-    f"{real}; a fifth of them validates, or the data set's own validation "
-    "images. Each seed has its own generators and judges, which see no other "
-    "images. "
+    f"{real}; a fifth of them validates, which each seed chooses anew, or the "
+    "data set's own validation images. Each seed has its own generators and "
+    "judges, which see no other images. "
     f"{seeds} {'seed' if seeds == 1 else 'seeds'}; "
     f"{settings['num_synthetic']} generated images of each generator."
   )
   if test_read:
     yield Paragraph(
-      f"The test images were read once, at {test_read}, after all choices. The "
+      f"This study read the test images once, at {test_read}, after all of its "
+      "choices. The "
       "numbers below are of test images; those of validation images are in "
       "results.csv."
     )
@@ -195,10 +197,11 @@ def _how(settings, rows, split, test_read, primary):
     )
   yield Paragraph(
     "Arms: real (the real images), classical (the same with classical "
-    "augmentation), repeated (the real ones, as often as generated images "
-    "multiply them), a generator's name (generated images alone), real+ and "
-    "classical+ (either with generated images). All get the same number of "
-    "optimizer steps. Multiplier: generated or repeated images over real ones."
+    "augmentation), repeated (the real ones, until they are as many as real "
+    "and generated ones together), a generator's name (generated images "
+    "alone), real+ and classical+ (either with generated images). All get the "
+    "same number of optimizer steps. Multiplier: generated or repeated images "
+    "over real ones."
   )
   corrected = sum(
     not math.isnan(row.comparison.adjusted) for row in rows if row.comparison
@@ -247,12 +250,12 @@ def _gates(gates):
   if not gates:
     return
   yield Heading("Gates on generated sets")
-  yield Paragraph(tables.SETS_TEXT)
-  yield tables.sets_table(gates)
-  yield Paragraph(tables.NEAREST_TEXT)
-  yield tables.nearest_table(gates)
-  yield Paragraph(tables.DISTRIBUTION_TEXT)
-  yield tables.distribution_table(gates)
+  yield Paragraph(report_gates.SETS_TEXT)
+  yield report_gates.sets_table(gates)
+  yield Paragraph(report_gates.NEAREST_TEXT)
+  yield report_gates.nearest_table(gates)
+  yield Paragraph(report_gates.DISTRIBUTION_TEXT)
+  yield report_gates.distribution_table(gates)
 
 
 def _choices(choices):

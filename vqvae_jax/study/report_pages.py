@@ -152,7 +152,6 @@ def _markdown(block, folder):
       text = _escape_markdown(title)
       return f"![{text}]({folder}/{name})\n\n{text}"
     case Table(header, rows):
-      lines = [header, ["---"] * len(header)]
       lines = [_markdown_row(header), "|" + " --- |" * len(header)]
       return "\n".join(lines + [_markdown_row(row) for row in rows])
 

@@ -16,7 +16,9 @@ from vqvae_jax.config import StudyConfig
 from vqvae_jax.data import load_data
 from vqvae_jax.study import generators, inspect, records
 from vqvae_jax.study.arms import Arm, Images, arms
+from vqvae_jax.study.classical import STRENGTHS
 from vqvae_jax.study.judged import Seed
+from vqvae_jax.study.judges import CANDIDATES, JUDGES
 from vqvae_jax.study.report import write_report
 from vqvae_jax.training import workdir
 
@@ -44,7 +46,7 @@ def study(config: StudyConfig, console: Console | None = None):
       name: value
       for name, value in dataclasses.asdict(config).items()
       if name not in CHANGEABLE
-    }
+    } | _method(config)
     records.open_study(out, settings)
     machine = records.once(out / "machine.json", _machine)
     _study(config, out, settings | machine, console)
@@ -63,10 +65,11 @@ def _study(config, out, settings, console):
       gates.append(inspect.gates(config, seed, generator))
     if seed.number == 0:
       sheets = inspect.sheets(config, seed)
+    seed.forget()
   if config.sweep:
     best, chosen = _best(config, trained)
     choices["generator of the sweep"] = chosen
-    for seed in seeds:
+    for seed in seeds if best else []:
       trained += _sweep(config, seed, best, choices[f"seed {seed.number}"])
   records.write(out / "choices.json", choices)
   results = [_row(item, "validation") for item in trained]
@@ -131,6 +134,9 @@ def _compare(config, seed) -> tuple[list[Trained], dict[str, Any]]:
   found = []
   for arm in arms(list(config.generators), multiplier):
     generated = images.get(arm.generator)
+    if generated is not None and not len(generated):
+      seed.say(f"{arm.name}: left out, no generated image passed the filter")
+      continue
     share = 1.0
     if arm.kind.endswith("+"):
       share, losses = seed.choose_share(
@@ -159,23 +165,16 @@ def _judge(config, seed, arm, generated, strength, share) -> list[Trained]:
   ]
 
 
-def _best(config, trained) -> tuple[str, dict[str, Any]]:
+def _best(config, trained) -> tuple[str | None, dict[str, Any]]:
   """The generator that adds most to real and classically augmented images."""
-  losses = {
-    generator: float(
-      np.mean(
-        [
-          t.scores["loss"]
-          for t in trained
-          if t.arm.generator == generator
-          and t.arm.kind == "classical+"
-          and t.judge == config.judges[0]
-        ]
-      )
-    )
-    for generator in config.generators
-  }
-  best = min(losses, key=losses.get)
+  losses = {}
+  for item in trained:
+    if item.arm.kind == "classical+" and item.judge == config.judges[0]:
+      of_arm = losses.setdefault(item.arm.generator, [])
+      of_arm.append(item.scores["loss"])
+  # None where the filter left no generator an image.
+  losses = {name: float(np.mean(found)) for name, found in losses.items()}
+  best = min(losses, key=losses.get, default=None)
   return best, {"chosen": best, "among": losses}
 
 
@@ -190,6 +189,8 @@ def _sweep(config, seed, generator, chosen) -> list[Trained]:
     if count == config.num_synthetic:
       continue
     generated = inspect.kept(config, seed, generator, count)
+    if not len(generated):
+      continue
     for kind in ("alone", "classical+"):
       arm = Arm(kind, generator, multiplier)
       name = f"real share, {kind}{generator}"
@@ -250,18 +251,35 @@ def _row(item: Trained, split: str) -> dict[str, Any]:
 
 
 def _num_real(seed):
-  return len(seed.real) + len(seed.held_out)
+  return len(seed.data["train"]) + len(seed.data["validation"])
+
+
+def _method(config) -> dict[str, Any]:
+  """What no flag sets and every number depends on."""
+  return {
+    "prior_guidance": generators.GUIDANCE,
+    "strengths": {k: v._asdict() for k, v in STRENGTHS.items()},
+    "judge_settings": {
+      name: [
+        f"{judge.settings}, batch {judge.batch_size}, "
+        f"learning rate {judge.learning_rate:g}"
+        for judge in CANDIDATES.get(name, [JUDGES[name]])
+      ]
+      for name in config.judges
+    },
+    "jax": jax.__version__,
+    "device": jax.devices()[0].device_kind,
+  }
 
 
 def _machine() -> dict[str, Any]:
   """Where and when the study was begun."""
-  packages = ("jax", "flax", "optax")
-  device = jax.devices()[0]
+  packages = ("flax", "optax")
   now = datetime.datetime.now(datetime.UTC)
   return {
     "started": now.isoformat(timespec="seconds"),
     "machine": f"{platform.machine()}, {os.cpu_count()} cores, "
-    f"{len(jax.devices())} {device.device_kind}",
+    f"{len(jax.devices())} devices",
     "versions": ", ".join(
       [f"Python {platform.python_version()}"]
       + [f"{name} {importlib.metadata.version(name)}" for name in packages]

@@ -1,0 +1,115 @@
+"""What is refused before training, gates of sets, the filter, the sheets."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tiny
+from rich.console import Console
+from study_cases import call, settings
+
+from vqvae_jax import generation
+from vqvae_jax.config import TokenizerConfig
+from vqvae_jax.data import load_data
+from vqvae_jax.errors import ConfigError
+from vqvae_jax.generation.labels import labels_of
+from vqvae_jax.study import generators, inspect
+from vqvae_jax.study.arms import Images
+from vqvae_jax.training.pictures import to_uint8
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"num_real": 25}, "5 validation images"),
+    ({"num_synthetic": 5}, "5 generated images"),
+    ({"real_shares": (0.5, 0.999)}, "no row in a batch of 64"),
+    ({"tokenizer": TokenizerConfig(stride=16)}, "stride"),
+  ],
+)
+def test_what_would_fail_late_is_refused_first(
+  dataset, tmp_path, changes, message
+):
+  with pytest.raises(ConfigError, match=message):
+    call(settings(dataset, tmp_path, **changes))
+  assert not list(tmp_path.glob("seed-0/*/"))
+
+
+def test_sides_that_a_later_generator_cannot_take(tmp_path):
+  dataset = tiny.write_npz(tmp_path / "bars.npz", size=10)
+  config = settings(dataset, tmp_path / "study")
+  with pytest.raises(ConfigError, match="10x10.*sides divisible by 4"):
+    call(config)
+  assert not list(tmp_path.glob("study/seed-0/*/"))
+
+
+def test_reconstructions_of_training_images_are_found(tiny_run):
+  folder, _ = tiny_run
+  model = generation.load(folder)
+  rng = np.random.default_rng(0)
+  real, other = rng.integers(0, 256, (2, 40, 8, 8, 1)).astype(np.uint8)
+  ids = model.encode(real)
+  copies = to_uint8(model.decode(ids))
+  # Else the test would tell nothing.
+  assert (model.encode(copies) != ids).any(axis=(1, 2)).sum() > 10
+  assert inspect.repeated_ids(folder, real, copies)["training_ids"] == 1
+  assert inspect.repeated_ids(folder, real, other)["training_ids"] < 0.5
+
+
+def test_generated_classes_are_as_often_as_real_ones(
+  dataset, tmp_path, monkeypatch
+):
+  drawn = []
+  monkeypatch.setattr(generators, "generate", lambda *args: drawn.append(args))
+  monkeypatch.setattr(generators, "read_set", lambda out: None)
+  spec = load_data(tiny.config(dataset, tmp_path)).spec
+  for counts in ((10, 10, 10), (80, 15, 5)):
+    spec = dataclasses.replace(spec, class_counts=counts)
+    generators.draw("vae", 100, 0, tmp_path / str(counts), spec, Console())
+    config, _ = drawn[-1]
+    labels = labels_of(config.labels, np.arange(300), spec)
+    made = np.bincount(labels) / 300
+    np.testing.assert_allclose(made, np.array(counts) / sum(counts), atol=0.01)
+    first = labels_of("balanced", np.arange(300), spec)
+    assert np.array_equal(labels, first) == (len(set(counts)) == 1)
+
+
+def test_filter_counts_what_it_drops(dataset, tmp_path):
+  config = settings(
+    dataset, tmp_path / "study", generators=("vae",), filter=True
+  )
+  # Judges of four steps read little right: most images are dropped.
+  call(config)
+  folder = tmp_path / "study/seed-0/gates"
+  found = json.loads((folder / "vae-60.json").read_text())
+  assert sum(found["dropped"].values()) == len(found["dropped_images"])
+  assert 0 <= found["fewest_kept"] <= (60 - len(found["dropped_images"])) / 3
+
+
+def test_a_filter_that_keeps_nothing_leaves_arms_out(
+  dataset, tmp_path, monkeypatch
+):
+  true_keep = inspect.g.keep
+
+  def keep(*args):
+    mask, counts = true_keep(*args)
+    return np.zeros_like(mask), counts
+
+  monkeypatch.setattr(inspect.g, "keep", keep)
+  config = settings(
+    dataset, tmp_path / "study", generators=("vae",), filter=True, sweep=(1,)
+  )
+  text = call(config)
+  assert "classical+vae: left out, no generated image passed" in text
+  report = (tmp_path / "study/report.md").read_text()
+  assert "No answer: classical+vae and classical have no seed" in report
+  assert "sheet_vae" not in report
+
+
+def test_a_class_of_few_images_leaves_white_places():
+  images = np.zeros((9, 2, 2, 1), np.uint8)
+  # Two of class 0, none of class 1, seven of class 2.
+  page = inspect._by_class(Images(images, np.array([0, 0] + [2] * 7)), 3)
+  cells = inspect.grid(np.zeros((2 + inspect.ROWS, 2, 2, 1), np.uint8), 1)
+  assert (page == 0).sum() == (cells == 0).sum()
