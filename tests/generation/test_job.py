@@ -15,7 +15,7 @@ import tiny
 from PIL import Image
 
 import vqvae_jax
-from vqvae_jax.config import Config, SampleConfig
+from vqvae_jax.config import Config
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError, DataError, RunError
 from vqvae_jax.generation import modes, shards
@@ -30,19 +30,6 @@ def files(out) -> dict[str, bytes]:
     for path in sorted(root.rglob("*"))
     if path.is_file()
   }
-
-
-@pytest.fixture(scope="module")
-def settings(tiny_run, tmp_path_factory) -> SampleConfig:
-  out = tmp_path_factory.mktemp("jobs") / "whole"
-  # Blocks of 2 on each of the 8 devices: 40 images are two and a half.
-  return SampleConfig(
-    workdir=str(tiny_run[0]),
-    out=str(out),
-    num_images=40,
-    batch_size=2,
-    shard_size=15,
-  )
 
 
 @pytest.fixture(scope="module")

@@ -12,18 +12,6 @@ from vqvae_jax.config import SampleConfig
 from vqvae_jax.errors import RunError
 
 
-@pytest.fixture(scope="module")
-def settings(tiny_run, tmp_path_factory) -> SampleConfig:
-  out = tmp_path_factory.mktemp("jobs") / "whole"
-  return SampleConfig(
-    workdir=str(tiny_run[0]),
-    out=str(out),
-    num_images=40,
-    batch_size=2,
-    shard_size=15,
-  )
-
-
 @pytest.fixture
 def job(settings, tmp_path) -> SampleConfig:
   """A whole job that a test may damage."""

@@ -28,8 +28,9 @@ def plan_baseline(config: SampleConfig, model: BaselineModel) -> Plan:
   weights = {"weights": {"baseline": model.digest}}
   if config.mode == "reconstruct":
     return _reconstruct(config, model, weights)
+  labels = labels_of(config.labels, np.arange(config.num_images), model.spec)
   if config.mode == "walk":
-    make_block, settings = _walk(config, model)
+    make_block, settings = _walk(config, model, labels)
   else:
     draw = model.sampler(config.temperature)
     settings = {"temperature": config.temperature}
@@ -38,21 +39,21 @@ def plan_baseline(config: SampleConfig, model: BaselineModel) -> Plan:
       return draw(config.seed, int(numbers[0]), labels)
 
   return Plan(
-    labels_of(config.labels, np.arange(config.num_images), model.spec),
+    labels,
     model.spec.image_shape,
     make_block,
     {"seed": config.seed, "labels_as": config.labels, **weights, **settings},
   )
 
 
-def _walk(config, model):
+def _walk(config, model, labels):
   settings = {
     "walk_steps": config.walk_steps or WALK_STEPS,
     "step_size": config.step_size or STEP_SIZE,
   }
   draw = model.walker(*settings.values())
   train = run_images(model.config, model.spec, "train")
-  sources = Sources(train, model.spec, "walk", 1)
+  sources = Sources(train, model.spec, "walk", 1, labels)
 
   def make_block(numbers, labels):
     (images,) = sources.gather(config.seed, numbers, labels)

@@ -278,8 +278,8 @@ def _machine() -> dict[str, Any]:
   now = datetime.datetime.now(datetime.UTC)
   return {
     "started": now.isoformat(timespec="seconds"),
-    "machine": f"{platform.machine()}, {os.cpu_count()} cores, "
-    f"{len(jax.devices())} devices",
+    "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    "devices": len(jax.devices()),
     "versions": ", ".join(
       [f"Python {platform.python_version()}"]
       + [f"{name} {importlib.metadata.version(name)}" for name in packages]
