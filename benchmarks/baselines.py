@@ -51,7 +51,7 @@ SAMPLES = 2
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  # As of train.py, as the next two.
+  # Images to learn; see train.py --help.
   dataset: str = "mnist5k"
   # Where TFDS sets are prepared.
   data_dir: str | None = None
@@ -61,7 +61,7 @@ class Options:
   epochs: int = 25
   # Where the run folders are.
   workdir: str = "runs/baselines"
-  # The picture.
+  # Where the picture goes.
   out: str = "docs/baselines.png"
   # Seed of the runs and of the samples.
   seed: int = 0

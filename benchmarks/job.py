@@ -1,8 +1,9 @@
 """What writing costs a batch job, and how much memory it holds.
 
 Draws the same images by the sampler alone, and by whole jobs in each format,
-in turn; each job is a process of its own, so its figure is that of its own
-progress line. Peak memory is that of a job of --few and one of --many images.
+in turn; each job is a process of its own, and its figure is that of its own
+progress line, which counts from the first block on, so without starting and
+compiling. Peak memory is that of a job of --few and one of --many images.
 
   python benchmarks/job.py --workdir=runs/mnist5k
 """
@@ -35,8 +36,9 @@ class Options:
   images: int = 2000
   # Rounds, of which the median is taken.
   rounds: int = 3
-  # Images of the jobs whose memory is compared; 0 leaves that out.
+  # Images of the jobs whose memory is compared.
   few: int = 1000
+  # The same; 0 leaves that out.
   many: int = 0
 
 

@@ -44,7 +44,7 @@ FORMS = {
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  # Rounds, of which the median is taken; at least 5.
+  # Rounds, of which the median is taken.
   rounds: int = 7
   # Steps that each side takes in a round.
   steps: int = 10

@@ -233,6 +233,10 @@ def test_levels_and_groups(options, message):
     {"quantizer": "residual", "gradient": "rotation"},
     {"quantizer": "gumbel", "entropy": 0.1},
     {"quantizer": "ema", "orthogonality": 0.1},
+    {"quantizer": "product", "depth": 2},
+    {"quantizer": "ema", "levels": (4, 4)},
+    {"quantizer": "simvq", "kmeans": 0},
+    {"quantizer": "vq", "final_temperature": 0.5},
   ],
 )
 def test_an_option_of_another_quantizer_is_refused(options):

@@ -34,6 +34,9 @@ def test_workers():
 def test_priors():
   with pytest.raises(ConfigError, match="--prior.kernel 4 is not odd"):
     PriorConfig(kernel=4)
+  with pytest.raises(ConfigError, match="5 is for pixelcnn; --prior.kind is"):
+    PriorConfig(kernel=5)
+  assert PriorConfig(kernel=5, kind="pixelcnn").kernel == 5
   with pytest.raises(ConfigError, match="--prior.width 10 is not divisible"):
     PriorConfig(width=10)
   assert PriorConfig(kind="pixelcnn", width=10).width == 10

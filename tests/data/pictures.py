@@ -1,4 +1,4 @@
-"""Small pictures for the tests of the data room."""
+"""Small pictures for the tests of `data`."""
 
 import numpy as np
 from PIL import Image

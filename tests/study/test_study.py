@@ -14,7 +14,8 @@ from study_cases import GENERATORS, call, settings
 
 from vqvae_jax.config import BaselineConfig, StudyConfig
 from vqvae_jax.errors import ConfigError, RunError
-from vqvae_jax.study import generators, judged, run
+from vqvae_jax.study import generators, run
+from vqvae_jax.study import seed as one_seed
 from vqvae_jax.study.arms import Arm, Images, arms, parts
 from vqvae_jax.study.judges import JUDGES
 
@@ -75,7 +76,7 @@ def test_finished_study_trains_and_reads_nothing_more(
     raise AssertionError("called again")
 
   before = table(whole[0])
-  monkeypatch.setattr(judged, "train_judge", no)
+  monkeypatch.setattr(one_seed, "train_judge", no)
   monkeypatch.setattr(run, "_read_test", no)
   monkeypatch.setattr(run.inspect, "cross_fit", no)
   call(settings(dataset, whole[0]))
@@ -86,7 +87,7 @@ def test_interrupted_study_ends_like_one_that_never_stopped(
   whole, dataset, tmp_path, monkeypatch
 ):
   out = tmp_path / "study"
-  true_train, calls = judged.train_judge, []
+  true_train, calls = one_seed.train_judge, []
 
   def train(*args, **kwargs):
     calls.append(1)
@@ -94,7 +95,7 @@ def test_interrupted_study_ends_like_one_that_never_stopped(
       raise KeyboardInterrupt
     return true_train(*args, **kwargs)
 
-  monkeypatch.setattr(judged, "train_judge", train)
+  monkeypatch.setattr(one_seed, "train_judge", train)
   with pytest.raises(KeyboardInterrupt):
     call(settings(dataset, out))
   assert not (out / "test.json").exists()
@@ -203,14 +204,14 @@ def test_beta_is_for_the_beta_vae_alone():
 def test_other_images_are_refused(dataset, tmp_path, monkeypatch):
   config = settings(dataset, tmp_path)
   arguments = config, 0, tmp_path, Console(file=io.StringIO())
-  data = judged.Seed(*arguments).data
-  assert judged.Seed(*arguments).data.spec == data.spec
+  data = one_seed.Seed(*arguments).data
+  assert one_seed.Seed(*arguments).data.spec == data.spec
   other = dataclasses.replace(data.spec, digest="another")
   monkeypatch.setattr(
-    judged, "load_data", lambda _: dataclasses.replace(data, spec=other)
+    one_seed, "load_data", lambda _: dataclasses.replace(data, spec=other)
   )
   with pytest.raises(RunError, match="begun with other images"):
-    judged.Seed(*arguments).data  # noqa: B018
+    one_seed.Seed(*arguments).data  # noqa: B018
 
 
 def test_quick_shortens_and_never_lengthens():
@@ -257,9 +258,9 @@ def test_tuned_judge_is_the_candidate_that_reads_most(
     best = judge.weight_decay == 0.5 and not judge.label_smoothing
     return {"accuracy": 0.9 if best else 0.8}
 
-  monkeypatch.setattr(judged.Seed, "_trained", trained)
+  monkeypatch.setattr(one_seed.Seed, "_trained", trained)
   config = settings(dataset, tmp_path)
-  seed = judged.Seed(config, 0, tmp_path, Console(file=io.StringIO()))
+  seed = one_seed.Seed(config, 0, tmp_path, Console(file=io.StringIO()))
   chosen, accuracies = seed.choose_settings("tuned")
   assert (chosen.weight_decay, chosen.label_smoothing) == (0.5, 0.0)
   assert list(accuracies.values()) == [0.8, 0.8, 0.8, 0.9]

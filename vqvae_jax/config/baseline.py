@@ -36,10 +36,10 @@ class BaselineConfig(StageConfig):
   # Gradients with a larger global norm are scaled down to it; 0 is off. The
   # two networks of a dcgan share one norm.
   clip_norm: float = 0.0
-  # Numbers that stand for an image; of a dcgan, that it is drawn from.
+  # Size of the latent vector; for a dcgan, of the noise vector.
   latent_dim: int = 16
-  # Channels of the coarsest grid; finer ones of autoencoders have half as many,
-  # those of a dcgan half as many each.
+  # Channels at the coarsest resolution. Autoencoders have half as many at all
+  # finer ones; a dcgan halves them at each.
   hidden: int = 128
   # What the decoder's output means: bernoulli (logits; pixels are taken as
   # probabilities) or gaussian (means, with --baseline.pixel-std).

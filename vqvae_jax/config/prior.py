@@ -48,6 +48,12 @@ class PriorConfig(StageConfig):
       checks.at_least(self, name, 1)
     if self.kernel % 2 == 0:
       raise ConfigError(f"--prior.kernel {self.kernel} is not odd")
+    # An option that would change nothing is a misunderstanding.
+    if self.kernel != PriorConfig.kernel and self.kind != "pixelcnn":
+      raise ConfigError(
+        f"--prior.kernel {self.kernel} is for pixelcnn; --prior.kind is "
+        f"{self.kind}"
+      )
     if self.kind != "pixelcnn" and self.width % self.heads:
       raise ConfigError(
         f"--prior.width {self.width} is not divisible by "

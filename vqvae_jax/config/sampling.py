@@ -46,8 +46,9 @@ class SampleConfig:
   # a file holds.
   shard_size: int = 1000
   # What each image shows: balanced (all classes in turn), as-data (as often
-  # as in the training images), fill-minority (what there is least of, with the
-  # training images counted), or classes by name or number: 0,3,7.
+  # as in the training images), fill-minority (each time the class with the
+  # fewest images so far, training images included), or classes by name or
+  # number: 0,3,7.
   labels: str = "balanced"
   # prior: new images; perturb: training images whose ids are drawn anew among
   # the codes near by; mix: between two training images of a class; inpaint:
@@ -56,7 +57,7 @@ class SampleConfig:
   # reconstruct: validation images, each beside its reconstruction. Baselines
   # know prior, walk and reconstruct.
   mode: Mode = "prior"
-  # Seed; image n depends on the checkpoint, the seed and n.
+  # Seed; image n depends on the checkpoint, the seed, n and these settings.
   seed: int = 0
   # Temperature of the ids' distribution: below 1 safer, above 1 wilder,
   # 0 the likeliest id each time (perturb: the nearest). Of a baseline: the
@@ -76,8 +77,8 @@ class SampleConfig:
   share: float = 0.5
   # Steps of each walk; by default 10.
   walk_steps: int | None = None
-  # Size of a walk's step along each latent, as the distance of the two images
-  # with pixels in [0, 1], about; above 0, by default 0.3.
+  # About how far a walk's step moves the image along each latent: Euclidean
+  # distance, pixels in [0, 1]; above 0, by default 0.3.
   step_size: float | None = None
   # Images that one device makes at a time.
   batch_size: int = 250

@@ -21,6 +21,23 @@ Gradient = Literal["straight-through", "rotation"]
 
 # Those that choose one nearest code.
 _NEAREST = ("ema", "vq", "simvq")
+# Settings that some schemes alone have.
+_OF_SCHEMES = {
+  "levels": ("fsq",),
+  "depth": ("residual",),
+  "shared_codebook": ("residual",),
+  "quantizer_dropout": ("residual",),
+  "groups": ("product",),
+  "bits": ("lfq",),
+  "codebook_norm": _NEAREST,
+  "gradient": _NEAREST,
+  "code_temperature": _NEAREST,
+  "entropy": (*_NEAREST, "lfq"),
+  "orthogonality": ("vq",),
+  "kmeans": ("ema", "vq", "residual", "product"),
+  "divergence": ("gumbel",),
+  "final_temperature": ("gumbel",),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,10 +79,12 @@ class TokenizerConfig(StageConfig):
   # rotation, which turns it as the choice turned the latent.
   gradient: Gradient = "straight-through"
   # Temperature of a random choice among near codes in training, of ema, vq and
-  # simvq, in units of what the nearest one costs; 0 takes the nearest.
+  # simvq, in units of the mean squared distance to the nearest one; 0 takes
+  # the nearest.
   code_temperature: float = 0.0
-  # Weight of the entropy terms, which make choices sure and codes used, of ema,
-  # vq, simvq and lfq. By default 0.1 for lfq and 0 for the others.
+  # Weight of the entropy terms, which reward confident choices and even use of
+  # the codes, of ema, vq, simvq and lfq. By default 0.1 for lfq and 0 for the
+  # others.
   entropy: float | None = None
   # Weight of the squared cosines between the codes of vq.
   orthogonality: float = 0.0
@@ -154,19 +173,15 @@ class TokenizerConfig(StageConfig):
         "(0, 1]"
       )
     # An option that would change nothing is a misunderstanding.
-    for name, used, by in (
-      ("codebook_norm", self.codebook_norm != "none", _NEAREST),
-      ("gradient", self.gradient != "straight-through", _NEAREST),
-      ("code_temperature", self.code_temperature > 0, _NEAREST),
-      ("entropy", bool(self.entropy), (*_NEAREST, "lfq")),
-      ("orthogonality", self.orthogonality > 0, ("vq",)),
-      ("shared_codebook", self.shared_codebook, ("residual",)),
-      ("quantizer_dropout", self.quantizer_dropout > 0, ("residual",)),
-    ):
-      if used and self.quantizer not in by:
+    for field in dataclasses.fields(self):
+      by = _OF_SCHEMES.get(field.name, (self.quantizer,))
+      value = getattr(self, field.name)
+      if value != field.default and self.quantizer not in by:
+        if isinstance(value, tuple):
+          value = " ".join(map(str, value))
         raise ConfigError(
-          f"{checks.flag(self, name)} {getattr(self, name)} is for "
-          f"{', '.join(by)}; --tokenizer.quantizer is {self.quantizer}"
+          f"{checks.flag(self, field.name)} {value} is for {', '.join(by)}; "
+          f"--tokenizer.quantizer is {self.quantizer}"
         )
 
 

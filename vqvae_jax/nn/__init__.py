@@ -1,7 +1,7 @@
 """Networks: convolutions, the VQ-VAE's encoder and decoder, transformers."""
 
-from vqvae_jax.nn.autoencoder import Decoder, Encoder
 from vqvae_jax.nn.conv import Conv, ConvTranspose, conv, conv_transpose
+from vqvae_jax.nn.encoder_decoder import Decoder, Encoder
 
 __all__ = [
   "Conv",

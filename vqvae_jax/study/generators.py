@@ -19,7 +19,7 @@ from vqvae_jax.study import records
 from vqvae_jax.study.arms import Images
 from vqvae_jax.training import train
 
-# Of priors.
+# With which priors draw. Any makes the set less varied than the data.
 GUIDANCE = 0.0
 
 

@@ -23,17 +23,16 @@ from vqvae_jax.study.crossfit import (
   cross_fitted_logits,
   folds,
 )
-from vqvae_jax.study.judged import Seed
 from vqvae_jax.study.judges import JUDGES, features
 from vqvae_jax.study.parts import batch_rows
+from vqvae_jax.study.report_gates import COMPARED
+from vqvae_jax.study.seed import Seed
 from vqvae_jax.training.baseline import build_baseline
 from vqvae_jax.training.pictures import grid, pairs, to_uint8
 from vqvae_jax.training.prior import build_prior
 
 # Of every judge here, which one trains and in whose features sets compare.
 JUDGE = "simple"
-# Distances between all pairs are taken of so many generated images.
-COMPARED = 2000
 COLUMNS = 10
 ROWS = 6
 

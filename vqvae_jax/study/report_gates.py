@@ -8,6 +8,8 @@ import numpy as np
 from vqvae_jax.study.report_pages import Table
 from vqvae_jax.study.report_tables import NOT_KNOWN
 
+# Distances between all pairs are taken of so many generated images.
+COMPARED = 2000
 # Column, key, digits; "%" of a share.
 SETS = (
   ("label agreement", "label_agreement", "%"),
@@ -47,25 +49,25 @@ SETS_TEXT = (
 )
 NEAREST_TEXT = (
   "Nearest real training image of each generated one (in features, of the "
-  "first 2,000), by Euclidean distance: "
+  f"first {COMPARED:,}), by Euclidean distance: "
   "the median and the 1st percentile, each beside the same figure for held-out "
   "real images. Share closer: of the generated images, those nearer to a "
   "training image than all but 1 % of held-out ones are; about 1 % is what "
   "new images of the same kind would show, much more points at copies."
 )
 DISTRIBUTION_TEXT = (
-  "Of the first 2,000 images, in the judge's features (arXiv 2002.09797), "
-  "which it learnt from the real images they are compared with. Precision: "
-  "share of generated images within the real ones' neighbourhoods. Recall: "
-  "share of real images within the generated ones'. Density: how many real "
-  "neighbourhoods hold a generated image, over the number expected; may exceed "
-  "1. Coverage: share of real images with a generated one in their "
-  "neighbourhood. KID: squared maximum mean discrepancy, 0 for equal "
+  f"Of the first {COMPARED:,} images, in the judge's features (arXiv "
+  "2002.09797), which it learnt from the real images they are compared with. "
+  "Precision: share of generated images within the real ones' neighbourhoods."
+  " Recall: share of real images within the generated ones'. Density: how "
+  "many real neighbourhoods hold a generated image, over the number expected;"
+  " may exceed 1. Coverage: share of real images with a generated one in "
+  "their neighbourhood. KID: squared maximum mean discrepancy, 0 for equal "
   "distributions. The Fréchet distance is between Gaussians fitted to the "
-  "judge's features; it is not FID, and compares with no published figure. The "
-  "first row is of held-out real images, for which the judge's features fit "
-  "less than for those it learnt from; what depends on how many images there "
-  "are is left out of it."
+  "judge's features; it is not FID, and compares with no published figure. "
+  "The first row is of held-out real images, for which the judge's features "
+  "fit less than for those it learnt from; what depends on how many images "
+  "there are is left out of it."
 )
 
 

@@ -17,9 +17,9 @@ from vqvae_jax.data import load_data
 from vqvae_jax.study import generators, inspect, records
 from vqvae_jax.study.arms import Arm, Images, arms
 from vqvae_jax.study.classical import STRENGTHS
-from vqvae_jax.study.judged import Seed
 from vqvae_jax.study.judges import CANDIDATES, JUDGES
 from vqvae_jax.study.report import write_report
+from vqvae_jax.study.seed import Seed
 from vqvae_jax.training import workdir
 
 # What may change when a study goes on.

@@ -1,4 +1,4 @@
-"""Checkpoints of a stage. The only room that knows Orbax.
+"""Checkpoints of a stage. The only module that knows Orbax.
 
 A checkpoint holds three items: `model`, the best weights, which is all that
 sampling loads; `training`, the rest of the state; `data`, the place in the
