@@ -130,17 +130,41 @@ def test_test_images_wait_for_the_last_command(dataset, tmp_path, monkeypatch):
   assert seen == [("train", "validation", "test")]
 
 
-def test_sweep_takes_first_images_of_the_best(dataset, tmp_path):
+def test_a_folder_with_patients_two_seeds_and_a_sweep(tmp_path):
+  rng = np.random.default_rng(0)
+  # Three images of each patient.
+  for n in range(90):
+    folder = tmp_path / "set" / ("sick" if n % 2 else "well")
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = rng.integers(0, 100, (8, 8)) + 100 * (n % 2)
+    image = Image.fromarray(pixels.astype(np.uint8))
+    image.save(folder / f"{n // 6:03d}_{n}.png")
   config = settings(
-    dataset, tmp_path / "study", generators=("vae",), sweep=(1, 2)
+    f"folder:{tmp_path / 'set'}",
+    tmp_path / "study",
+    num_real=0,
+    group_regex=r"^[^/]*/(\d+)_",
+    seeds=2,
+    generators=("dcgan",),
+    sweep=(1, 2),
   )
   call(config)
-  swept = [
-    row["multiplier"]
+  found = [
+    (row["seed"], float(row["multiplier"]))
     for row in table(config.out)
-    if row["arm"] == "classical+vae" and row["split"] == "test"
+    if row["arm"] == "classical+dcgan" and row["split"] == "test"
   ]
-  assert sorted(map(float, swept)) == pytest.approx([1, 60 / 45, 2])
+  console = Console(file=io.StringIO())
+  for number in (0, 1):
+    seed = one_seed.Seed(config, number, tmp_path / "study", console)
+    train, validation = (
+      set(seed.data[name].groups) for name in ("train", "validation")
+    )
+    assert train and validation and not train & validation
+    real = len(seed.real) + len(seed.held_out)
+    multipliers = sorted(m for s, m in found if s == str(number))
+    assert multipliers == pytest.approx(sorted([1, 60 / real, 2]))
+  assert "paired over 2 seeds" in (tmp_path / "study/report.md").read_text()
 
 
 def test_another_study_in_the_folder_is_refused(whole, dataset):
