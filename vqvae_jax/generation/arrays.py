@@ -57,6 +57,28 @@ def map_rows(
   return np.concatenate(results)
 
 
+def draw_blocks(
+  draw: Callable[[int, int, np.ndarray], Array],
+  mesh: Mesh,
+  labels: Int[np.ndarray, " n"],
+  seed: int,
+) -> Float[np.ndarray, "n h w c"]:
+  """Images of these classes in [0, 1], drawn in blocks of one size.
+
+  Args:
+    draw: of a seed, the number of the first image and labels, uint8 images.
+    mesh: the devices that `draw` uses.
+    labels: of all images, one or more.
+    seed: passed on.
+  """
+  batch = BATCH * mesh.size
+  images = []
+  for start in range(0, len(labels), batch):
+    drawn = draw(seed, start, padded(labels[start : start + batch], batch))
+    images.append(np.asarray(drawn)[: len(labels) - start])
+  return np.concatenate(images).astype(np.float32) / 255
+
+
 def checked_images(images, spec: DataSpec) -> Float[np.ndarray, "n h w c"]:
   """Images of the run's shape, uint8 or in [0, 1], as floats in [0, 1].
 

@@ -15,9 +15,9 @@ from vqvae_jax.generation.arrays import (
   BATCH,
   checked_images,
   checked_labels,
+  draw_blocks,
   image_keys,
   map_rows,
-  padded,
 )
 from vqvae_jax.generation.plan import Sources, run_images
 from vqvae_jax.generation.walk import walk
@@ -135,13 +135,7 @@ class BaselineModel:
     Image i depends on the weights, the seed, i and its label only.
     """
     labels = checked_labels(labels, self.spec)
-    draw = self.sampler(temperature)
-    batch = BATCH * self.mesh.size
-    images = []
-    for start in range(0, len(labels), batch):
-      drawn = draw(seed, start, padded(labels[start : start + batch], batch))
-      images.append(np.asarray(drawn)[: len(labels) - start])
-    return np.concatenate(images).astype(np.float32) / 255
+    return draw_blocks(self.sampler(temperature), self.mesh, labels, seed)
 
   def sampler(self, temperature: float = 1.0):
     """A compiled function that draws blocks of images.

@@ -12,12 +12,11 @@ from jaxtyping import Float, Int, PyTree
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generation.arrays import (
-  BATCH,
   checked_images,
   checked_labels,
+  draw_blocks,
   image_keys,
   map_rows,
-  padded,
 )
 from vqvae_jax.priors import check_sampling, log_prob, sample
 from vqvae_jax.sharding import make_mesh, split
@@ -134,13 +133,7 @@ class Model:
       guidance=guidance,
       decode_steps=decode_steps,
     )
-    batch = BATCH * self.mesh.size
-    images = []
-    for start in range(0, len(labels), batch):
-      rows = padded(labels[start : start + batch], batch)
-      drawn = draw(seed, start, rows)
-      images.append(np.asarray(drawn)[: len(labels) - start])
-    return np.concatenate(images).astype(np.float32) / 255
+    return draw_blocks(draw, self.mesh, labels, seed)
 
   def log_prob(self, images, labels) -> Float[np.ndarray, " n"]:
     """Log-probability of the images' ids under the prior, in nats.
