@@ -1,6 +1,8 @@
 """The batch job that several files of tests start from."""
 
 import pytest
+import tiny
+from jobs import files
 
 from vqvae_jax.config import SampleConfig
 
@@ -17,3 +19,10 @@ def settings(tiny_run, tmp_path_factory) -> SampleConfig:
     batch_size=2,
     shard_size=15,
   )
+
+
+@pytest.fixture(scope="module")
+def whole(settings) -> dict[str, bytes]:
+  """The images of that job, by path."""
+  tiny.sample(settings)
+  return files(settings.out)
