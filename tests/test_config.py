@@ -243,26 +243,6 @@ def test_an_option_of_another_quantizer_is_refused(options):
     TokenizerConfig(**options)
 
 
-@pytest.mark.parametrize(
-  "model, options, message",
-  [
-    ("vae", {"beta": 2.0}, "--baseline.beta 2.0 is for --model=beta_vae"),
-    ("dcgan", {"beta": 2.0}, "--baseline.beta 2.0 is for --model=beta_vae"),
-    ("dcgan", {"patience": 3}, "--baseline.patience 3: no validation loss"),
-    ("dcgan", {"schedule": "plateau"}, "--baseline.schedule plateau: no"),
-    ("dcgan", {"weights_ema": 0.9}, "--baseline.weights-ema 0.9: a dcgan's"),
-  ],
-)
-def test_a_setting_of_another_model_is_refused(model, options, message):
-  with pytest.raises(ConfigError, match=message):
-    Config(model=model, baseline=BaselineConfig(**options))
-
-
-def test_a_baseline_has_one_stage():
-  with pytest.raises(ConfigError, match="--stage prior is for --model=vqvae"):
-    Config(model="vae", stage="prior")
-
-
 def test_round_trip_through_json():
   config = Config(
     dataset="npz:a b.npz",

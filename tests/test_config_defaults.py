@@ -1,4 +1,4 @@
-"""Defaults that depend on the images, the data set or the model."""
+"""What depends on the images, the data set or the model."""
 
 import re
 
@@ -6,6 +6,26 @@ import pytest
 
 from vqvae_jax.config import BaselineConfig, Config, resolve_stride
 from vqvae_jax.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+  "model, options, message",
+  [
+    ("vae", {"beta": 2.0}, "--baseline.beta 2.0 is for --model=beta_vae"),
+    ("dcgan", {"beta": 2.0}, "--baseline.beta 2.0 is for --model=beta_vae"),
+    ("dcgan", {"patience": 3}, "--baseline.patience 3: no validation loss"),
+    ("dcgan", {"schedule": "plateau"}, "--baseline.schedule plateau: no"),
+    ("dcgan", {"weights_ema": 0.9}, "--baseline.weights-ema 0.9: a dcgan's"),
+  ],
+)
+def test_a_setting_of_another_model_is_refused(model, options, message):
+  with pytest.raises(ConfigError, match=message):
+    Config(model=model, baseline=BaselineConfig(**options))
+
+
+def test_a_baseline_has_one_stage():
+  with pytest.raises(ConfigError, match="--stage prior is for --model=vqvae"):
+    Config(model="vae", stage="prior")
 
 
 def test_what_is_left_to_the_model():

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from jobs import files
 from PIL import Image
 
 import vqvae_jax
@@ -48,14 +49,6 @@ def settings(run, out, **changes):
     workdir=str(run), out=str(out), num_images=24, batch_size=1, shard_size=10
   )
   return dataclasses.replace(base, **changes)
-
-
-def files(out):
-  root = pathlib.Path(out) / "images"
-  return {
-    str(path.relative_to(root)): path.read_bytes()
-    for path in sorted(root.rglob("*.png"))
-  }
 
 
 def images_of(out):

@@ -7,21 +7,13 @@ import sys
 import time
 
 import tiny
+from jobs import files
 
 from vqvae_jax.config import SampleConfig
 
 ROOT = pathlib.Path(__file__).parents[2]
 IMAGES = 600
 SHARD = 10
-
-
-def files(out):
-  root = pathlib.Path(out) / "images"
-  return {
-    str(path.relative_to(root)): path.read_bytes()
-    for path in root.rglob("*")
-    if path.is_file()
-  }
 
 
 def start(run, out, worker):
