@@ -86,6 +86,8 @@ def count_revived(states):
 
 
 def with_quantizer(quantizer, **changes):
+  if quantizer == "residual":
+    changes = {"depth": 2} | changes
   return dataclasses.replace(TOKENIZER, quantizer=quantizer, **changes)
 
 
