@@ -16,6 +16,8 @@ from jaxtyping import Bool, Float, Int
 _PERCENTILE = 1.0
 # As arXiv 2002.09797 has it.
 NEIGHBOURS = 5
+# Of so many generated images distances between all pairs are taken.
+COMPARED = 2000
 _ROWS = 256
 
 

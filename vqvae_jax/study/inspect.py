@@ -25,7 +25,6 @@ from vqvae_jax.study.crossfit import (
 )
 from vqvae_jax.study.judges import JUDGES, features
 from vqvae_jax.study.parts import batch_rows
-from vqvae_jax.study.report_gates import COMPARED
 from vqvae_jax.study.seed import Seed
 from vqvae_jax.training.baseline import build_baseline
 from vqvae_jax.training.pictures import grid, pairs, to_uint8
@@ -103,7 +102,7 @@ def _figures(config, seed, generator, images):
   nearest = g.nearest(images.images, real.images).distance
   unseen = g.nearest(held_out.images, real.images).distance
   features_of = _features(config, seed)
-  some = features_of(images.take(slice(COMPARED)).images)
+  some = features_of(images.take(slice(g.COMPARED)).images)
   of_real, of_unseen = map(features_of, (real.images, held_out.images))
   mask, counts = g.keep(logits, images.labels, nearest, unseen)
   ids = {"duplicate_ids": None, "training_ids": None}

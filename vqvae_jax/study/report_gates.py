@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from vqvae_jax.study.gates import COMPARED
 from vqvae_jax.study.report_pages import Table
 from vqvae_jax.study.report_tables import NOT_KNOWN
 
-# Distances between all pairs are taken of so many generated images.
-COMPARED = 2000
 # Column, key, digits; "%" of a share.
 SETS = (
   ("label agreement", "label_agreement", "%"),
