@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import types
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ import vqvae_jax
 from vqvae_jax.config import BaselineConfig, SampleConfig
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError
-from vqvae_jax.generation import load
+from vqvae_jax.generation import baseline_modes, load
 from vqvae_jax.generation import walk as walks
 from vqvae_jax.models.autoencoder import class_gaussians
 from vqvae_jax.sharding import make_mesh
@@ -146,6 +147,27 @@ def test_walks_start_at_training_images_of_the_class(runs, tmp_path):
   )
   # About the step's size along each of three latents, at most.
   assert 0.05 < away.mean() < 2
+
+
+def test_walks_ask_for_images_of_their_classes_only(
+  runs, tmp_path, monkeypatch
+):
+  true_run_images = baseline_modes.run_images
+
+  def without_first_class(*args):
+    split = true_run_images(*args)
+    return types.SimpleNamespace(
+      labels=np.maximum(split.labels, 1), gather=split.gather
+    )
+
+  monkeypatch.setattr(baseline_modes, "run_images", without_first_class)
+  change = {"mode": "walk", "walk_steps": 1, "num_images": 8}
+  walk = settings(runs("vae"), tmp_path / "a", labels="1,2", **change)
+  tiny.sample(walk)
+  assert len(files(walk.out)) == 8
+  everything = settings(runs("vae"), tmp_path / "b", **change)
+  with pytest.raises(ConfigError, match="--mode walk needs 1 training images"):
+    tiny.sample(everything)
 
 
 def test_steps_have_the_covariance_of_the_inverse_metric():
