@@ -8,26 +8,20 @@ checks what is there.
 
 import sys
 
-import tyro
-
+from vqvae_jax import cli
 from vqvae_jax.config import SampleConfig
-from vqvae_jax.errors import UserError
 
 
 def main() -> int:
-  try:
-    config = tyro.cli(SampleConfig, description=__doc__)
-    # After the flags are read, so that --help and mistakes answer at once.
+  def action(config):
+    # Here, so that --help and mistakes answer at once.
     from vqvae_jax.generation import generate
 
     generate(config)
-  except UserError as error:
-    print(f"error: {error}", file=sys.stderr)
-    return 2
-  except KeyboardInterrupt:
-    print("interrupted; --resume goes on from here", file=sys.stderr)
-    return 130
-  return 0
+
+  return cli.run(
+    SampleConfig, action, __doc__, resume="--resume goes on from here"
+  )
 
 
 if __name__ == "__main__":

@@ -8,26 +8,18 @@ Run again, the same command goes on where it stopped.
 
 import sys
 
-import tyro
-
+from vqvae_jax import cli
 from vqvae_jax.config import Config
-from vqvae_jax.errors import Interrupted, UserError
 
 
 def main() -> int:
-  try:
-    config = tyro.cli(Config, description=__doc__)
-    # After the flags are read, so that --help and mistakes answer at once.
+  def action(config):
+    # Here, so that --help and mistakes answer at once.
     from vqvae_jax.training import train
 
     train(config)
-  except UserError as error:
-    print(f"error: {error}", file=sys.stderr)
-    return 2
-  except Interrupted as stop:
-    print(f"{stop}; the same command goes on from there")
-    return 128 + stop.signum
-  return 0
+
+  return cli.run(Config, action, __doc__)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,23 @@
-"""Files that are whole or absent."""
+"""Paths that users write, and files that are whole or absent."""
 
+import json
 import os
 import socket
+from typing import Any
 
 from etils import epath
 
+from vqvae_jax.errors import RunError, UserError
+
 PARTIAL = ".partial"
+
+
+def expand(path: epath.PathLike) -> epath.Path:
+  """A path as the user means it: `~` is the home folder.
+
+  A shell expands `~` at the start of a word only, so not in `--out=~/set`.
+  """
+  return epath.Path(path).expanduser()
 
 
 def replace(path: epath.Path, content: bytes):
@@ -22,3 +34,39 @@ def replace_shared(path: epath.Path, content: bytes):
 def _replace(path, partial, content):
   partial.write_bytes(content)
   partial.replace(path)
+
+
+def pretty_json(values: Any) -> bytes:
+  """JSON for people to read, with a line break at the end."""
+  return (json.dumps(values, indent=2) + "\n").encode()
+
+
+def read_json(
+  path: epath.PathLike, kind: type[UserError] = RunError
+) -> dict[str, Any]:
+  """The object that a JSON file holds.
+
+  Args:
+    path: path of the file.
+    kind: class of the error to raise.
+
+  Raises:
+    UserError: of class `kind`, naming the file, if it is missing, is not JSON
+      in UTF-8, is nested too deeply, or holds anything but one object.
+  """
+  path = epath.Path(path)
+  try:
+    values = json.loads(path.read_text())
+  except FileNotFoundError:
+    raise kind(f"{path} does not exist") from None
+  except RecursionError:
+    raise kind(f"{path} cannot be read: it is nested too deeply") from None
+  except ValueError as error:  # Of JSON, and of UTF-8.
+    line = (str(error).splitlines() or [""])[0][:200]
+    raise kind(f"{path} cannot be read: {line}") from None
+  if not isinstance(values, dict):
+    raise kind(
+      f"{path} cannot be read: it holds a {type(values).__name__}, not an "
+      "object"
+    )
+  return values

@@ -17,7 +17,6 @@ from vqvae_jax.generation import modes
 from vqvae_jax.generation.blocks import Blocks
 from vqvae_jax.generation.formats import Format, class_folders, open_format
 from vqvae_jax.generation.load import load
-from vqvae_jax.generation.progress import Meter
 from vqvae_jax.generation.shards import (
   MANIFEST,
   Checksum,
@@ -25,6 +24,7 @@ from vqvae_jax.generation.shards import (
   Shard,
   plan,
 )
+from vqvae_jax.progress import Meter
 from vqvae_jax.sharding import local_mesh, start_processes
 from vqvae_jax.training.pictures import grid, png
 

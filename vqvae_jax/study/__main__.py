@@ -11,31 +11,18 @@ command goes on where it stopped.
 
 import sys
 
-import tyro
-
+from vqvae_jax import cli
 from vqvae_jax.config import StudyConfig
-from vqvae_jax.errors import Interrupted, UserError
 
 
 def main() -> int:
-  try:
-    config = tyro.cli(
-      StudyConfig, description=__doc__, prog="python -m vqvae_jax.study"
-    )
-    # After the flags are read, so that --help and mistakes answer at once.
+  def action(config):
+    # Here, so that --help and mistakes answer at once.
     from vqvae_jax.study.run import study
 
     study(config)
-  except UserError as error:
-    print(f"error: {error}", file=sys.stderr)
-    return 2
-  except Interrupted as stop:
-    print(f"{stop}; the same command goes on from there")
-    return 128 + stop.signum
-  except KeyboardInterrupt:
-    print("interrupted; the same command goes on from there", file=sys.stderr)
-    return 130
-  return 0
+
+  return cli.run(StudyConfig, action, __doc__, prog="python -m vqvae_jax.study")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,20 @@
 """Pictures of a training: reconstructions, samples, usage of the codebook."""
 
+import functools
 import io
+import math
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 # Small images are enlarged by a whole factor to about this many pixels.
 TARGET = 56
 GAP = 2
+# Of the names of rows and columns, in pixels.
+FONT_SIZE = 11
+MAX_MARGIN = 160
 
 
 def to_uint8(images: Float[np.ndarray, "*b h w c"]) -> UInt8[np.ndarray, "..."]:
@@ -17,9 +23,19 @@ def to_uint8(images: Float[np.ndarray, "*b h w c"]) -> UInt8[np.ndarray, "..."]:
 
 
 def grid(
-  images: UInt8[np.ndarray, "n h w c"], columns: int
+  images: UInt8[np.ndarray, "n h w c"],
+  columns: int,
+  row_names: Sequence[str] = (),
+  column_names: Sequence[str] = (),
 ) -> UInt8[np.ndarray, "..."]:
-  """Images row by row on white, enlarged without blur where they are small."""
+  """Images row by row on white, enlarged without blur where they are small.
+
+  Args:
+    images: the images, the first row first.
+    columns: images in a row.
+    row_names: text to the left of each row; none for no margin.
+    column_names: text above each column; none for no margin.
+  """
   _, height, width, channels = images.shape
   factor = max(1, TARGET // max(height, width))
   images = images.repeat(factor, axis=1).repeat(factor, axis=2)
@@ -38,15 +54,70 @@ def grid(
     top = GAP + (i // columns) * (height + GAP)
     left = GAP + (i % columns) * (width + GAP)
     page[top : top + height, left : left + width] = image
-  return page
+  if not row_names and not column_names:
+    return page
+  return _with_names(page, (height, width), row_names, column_names)
+
+
+def _with_names(page, cell, row_names, column_names):
+  """Adds a margin with names at the left and above."""
+  height, width = cell
+  font = _font()
+  rows = [_shortened(name, font, MAX_MARGIN) for name in row_names]
+  columns = [_shortened(name, font, width) for name in column_names]
+  left = max((math.ceil(font.getlength(name)) for name in rows), default=0)
+  left += 2 * GAP * bool(rows)
+  above = (FONT_SIZE + 3 * GAP) * bool(columns)
+  picture = Image.new(
+    "RGB", (page.shape[1] + left, page.shape[0] + above), "white"
+  )
+  body = Image.fromarray(page[..., 0] if page.shape[-1] == 1 else page)
+  picture.paste(body.convert("RGB"), (left, above))
+  draw = ImageDraw.Draw(picture)
+  for i, name in enumerate(rows):
+    middle = above + GAP + i * (height + GAP) + height // 2
+    draw.text((left - GAP, middle), name, "black", font, anchor="rm")
+  for i, name in enumerate(columns):
+    middle = left + GAP + i * (width + GAP) + width // 2
+    draw.text((middle, above - GAP), name, "black", font, anchor="ms")
+  return np.asarray(picture)
+
+
+@functools.cache
+def _font():
+  # Matplotlib ships a font with more scripts than Pillow's own.
+  import matplotlib
+
+  path = f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"
+  return ImageFont.truetype(path, FONT_SIZE)
+
+
+def _shortened(name, font, width):
+  """The name, or as much of its start as fits into `width` pixels."""
+  name = " ".join(name.split())
+  if font.getlength(name) <= width:
+    return name
+  while name and font.getlength(name + "\u2026") > width:
+    name = name[:-1]
+  return name + "\u2026"
 
 
 def pairs(
   originals: UInt8[np.ndarray, "n h w c"],
   others: UInt8[np.ndarray, "n h w c"],
   columns: int,
+  names: tuple[str, str] | tuple[()] = (),
+  column_names: Sequence[str] = (),
 ) -> UInt8[np.ndarray, "..."]:
-  """Rows of originals, each above the row of their counterparts."""
+  """Rows of originals, each above the row of their counterparts.
+
+  Args:
+    originals: images of the first, third, ... row.
+    others: their counterparts, in the same order.
+    columns: images in a row.
+    names: what to call the two kinds of rows; none for no names.
+    column_names: text above each column; none for no margin.
+  """
   rows = []
   for start in range(0, len(originals), columns):
     stop = start + columns
@@ -54,7 +125,8 @@ def pairs(
       missing = columns - len(images)
       blank = np.full((missing, *images.shape[1:]), 255, np.uint8)
       rows.append(np.concatenate([images, blank]))
-  return grid(np.concatenate(rows), columns)
+  row_names = list(names) * (len(rows) // 2)
+  return grid(np.concatenate(rows), columns, row_names, column_names)
 
 
 def usage_plot(counts: Float[np.ndarray, "m k"]) -> UInt8[np.ndarray, "h w 3"]:
