@@ -76,8 +76,16 @@ def refused(path, match, **options):
 
 
 def test_a_missing_folder(tmp_path):
-  refused(tmp_path / "no", "no is no folder that exists")
-  refused("", "is no folder that exists")
+  (tmp_path / "Photos").mkdir()
+  refused(tmp_path / "photo", "there is no such folder; did you mean .*Photos")
+  refused(tmp_path / "xyz", "xyz: there is no such folder$")
+  refused("", "folder: names no folder; write folder:DIR")
+  refused("~nobody-of-that-name/x", "~nobody-of-that-name")
+  (tmp_path / "file").write_text("")
+  refused(tmp_path / "file", "is a file, not a folder")
+  (tmp_path / "link").symlink_to("nowhere")
+  refused(tmp_path / "link", "is a link to nothing")
+  refused(tmp_path / ("x" * 300), "there is no such folder")
 
 
 def test_an_empty_class_folder(tmp_path):

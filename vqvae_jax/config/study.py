@@ -50,6 +50,8 @@ class StudyConfig:
   # Regular expression on file paths of folder:DIR; files with the same first
   # group stay on one side of every split: a patient, say.
   group_regex: str | None = None
+  # Labels of the files of folder:DIR, a CSV file; see train.py --help.
+  labels_csv: str | None = None
   # Real images, validation included (1000: 800 and 200), a class-balanced
   # choice by seed; 0 takes all.
   num_real: int = 1000
@@ -153,6 +155,7 @@ class StudyConfig:
       image_size=self.image_size,
       channels=self.channels,
       group_regex=self.group_regex,
+      labels_csv=self.labels_csv,
       num_train_images=self.num_real or None,
       augment=self.augment,
       seed=seed,

@@ -61,6 +61,10 @@ class Config:
   # Regular expression on file paths of folder:DIR; files with the same first
   # group (or whole match) stay on one side of every split: a patient, say.
   group_regex: str | None = None
+  # Labels of the files of folder:DIR: a CSV file with the columns file and
+  # label (or as such columns are usually called), or FILE:COLUMN,COLUMN to name
+  # them. By default the folders of the files are their labels.
+  labels_csv: str | None = None
   # Compute together with other processes: on Cloud TPU pods no more is needed,
   # elsewhere each process is told the next three.
   multihost: bool = False

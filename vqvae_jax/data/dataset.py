@@ -93,7 +93,9 @@ def load_data(
     DataError: in one line, if the data set cannot be read or does not fit
       the settings.
   """
-  dataset = open_dataset(config.dataset, config.data_dir, config.group_regex)
+  dataset = open_dataset(
+    config.dataset, config.data_dir, config.group_regex, config.labels_csv
+  )
   source, train, validation, test = _cut(dataset, config)
   _check_classes(source, train, validation, config)
   parts = {"train": train, "validation": validation}

@@ -134,7 +134,10 @@ class JoinedSource(Source):
 
 
 def open_dataset(
-  name: str, data_dir: str | None = None, group_regex: str | None = None
+  name: str,
+  data_dir: str | None = None,
+  group_regex: str | None = None,
+  labels_csv: str | None = None,
 ) -> Dataset:
   """The data set that `--dataset` names; no image is decoded yet.
 
@@ -143,6 +146,7 @@ def open_dataset(
       name of a TFDS set.
     data_dir: where TFDS sets are prepared, by default TFDS's own choice.
     group_regex: of `--group-regex`, for `folder:DIR` alone.
+    labels_csv: of `--labels-csv`, for `folder:DIR` alone.
 
   Raises:
     DataError: if there is no such data set, or it cannot be used.
@@ -152,10 +156,14 @@ def open_dataset(
   if kind == "folder":
     from vqvae_jax.data import folder
 
-    return folder.open_folder(path, group_regex)
+    return folder.open_folder(path, group_regex, labels_csv)
   if group_regex is not None:
     raise DataError(
       f"--group-regex works on file paths, so on folder:DIR, not on {name}"
+    )
+  if labels_csv is not None:
+    raise DataError(
+      f"--labels-csv has the labels of files, so of folder:DIR, not of {name}"
     )
   if kind == "npz":
     from vqvae_jax.data import npz
