@@ -104,6 +104,8 @@ class Config:
           f"--group-regex {self.group_regex!r} is no regular expression: "
           f"{error}"
         ) from None
+    if self.labels_csv == "":
+      raise ConfigError("--labels-csv is empty; write --labels-csv=FILE")
     checks.processes(self)
     if self.model != "vqvae":
       if self.stage != "all":
