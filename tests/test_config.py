@@ -101,6 +101,7 @@ RUN = PROCESS | {
   "image_size": [0, -1],
   "augment": ["mixup"],
   "group_regex": ["(", "*"],
+  "labels_csv": [""],
 }
 SAMPLE = PROCESS | {
   "format": ["gif"],

@@ -113,7 +113,7 @@ def open_folder(
     _check_groups(root, sources)
   name = f"folder:{shown(root)}"
   scan.report(name)
-  _say_unlabelled(scan, sources["train"])
+  _say_table(scan, sources["train"])
   return Dataset(
     sources["train"].name,
     {split: lambda source=source: source for split, source in sources.items()},
@@ -217,14 +217,14 @@ def _read(scan, part, class_names, group_regex):
       f"{where}; move it into one of them"
     )
   if not names or folder_layout.is_unlabelled(names):
+    files = scan.walk(part)
+    if not files:
+      raise _no_image(scan, where, part)
     if class_names:
       raise DataError(
         f"{where} has no class folders, so no labels, but the train folder "
         f"has; sort its images into class folders, or move {where} away"
       )
-    files = scan.walk(part)
-    if not files:
-      raise _no_image(scan, where, part)
     labels = np.zeros(len(files), np.int64)
     return FolderSource(scan.root, files, labels, (), group_regex)
   folder_layout.check_classes(scan, part, names)
@@ -277,14 +277,15 @@ def _say_missing(sources):
       )
 
 
-def _say_unlabelled(scan, train):
-  """Says how labels in a table are used, where one lies beside flat images."""
-  tables = [] if train.class_names else scan.tables()
+def _say_table(scan, train):
+  """Says how labels in a table are used, where folders tell none."""
+  tables = [] if len(train.class_names) > 1 else scan.tables()
   if tables:
     flag = shlex.quote(f"--labels-csv={scan.root / tables[0]}")
+    classes = "one class folder" if train.class_names else "no class folders"
     note(
-      f"{shown(train.name)} has no class folders, so no labels; if "
-      f"{shown(tables[0])} has them, add {shown(flag)}"
+      f"{shown(train.name)} has {classes}, so no labels to tell apart; if "
+      f"{shown(tables[0])} has labels, add {shown(flag)}"
     )
 
 

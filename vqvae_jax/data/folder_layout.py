@@ -107,7 +107,7 @@ def check_names(names: Sequence[str], where: str):
   for name in names:
     if not is_safe(name):
       raise DataError(
-        f"{where} has the class {shown(name)!r}, a name that is not UTF-8 or "
+        f"{where} has the class '{shown(name)}', whose name is not UTF-8 or "
         "has a control character; rename it"
       )
     look = unicodedata.normalize("NFC", name)
@@ -245,9 +245,9 @@ def _check_below(where, name, below, names):
   )
   if others:
     raise DataError(
-      f"{shown(where / name / others[0])} is called as the class folder "
-      f"{shown(where / others[0])}; of which class are its images? Move it "
-      "there, or rename it"
+      f"{shown(where / name / others[0])} has the name of the class folder "
+      f"{shown(where / others[0])}; of which class are its images? Move them "
+      "there, or rename their folder"
     )
 
 
