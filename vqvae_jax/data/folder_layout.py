@@ -215,9 +215,9 @@ def _refuse_wrapper(scan, base, name):
   """Of a folder that holds one folder, which holds folders only."""
   deep = os.path.join(base, name)
   level = scan.look(deep)
-  while len(level.folders) == 1 and not level.images:
+  for _ in range(8):  # Not for ever: links may go round in a circle.
     below = os.path.join(deep, level.folders[0])
-    if not scan.look(below).only_folders:
+    if len(level.folders) > 1 or not scan.look(below).only_folders:
       break
     deep, level = below, scan.look(below)
   inner = scan.root / deep

@@ -232,8 +232,8 @@ def _place(path, header, name):
   ]
   if len(found) != 1:
     raise DataError(
-      f"{shown(path)} has {len(found) or 'no'} columns {shown(name)!r}; its "
-      f"columns: {examples(header, 20)}"
+      f"{shown(path)} has {'several columns' if found else 'no column'} "
+      f"{shown(name)!r}; its columns: {examples(header, 20)}"
     )
   return found[0]
 
@@ -270,10 +270,12 @@ def _match(table, files):
 def _without_row(table, files, bare, absent):
   where = shown(table.path)
   if len(bare) == len(files):
-    there = f" (first: {shown(absent[0].file)})" if absent else ""
+    if not absent:
+      return f"{where} has no row below its column names"
     return (
       f"no row of {where} names an image of the folder: its column "
-      f"{shown(table.columns[0])!r}{there} against files as {shown(files[0])}"
+      f"{shown(table.columns[0])!r} has {shown(absent[0].file)} in line "
+      f"{absent[0].line}, and the first image is {shown(files[0])}"
     )
   verb = "has" if len(bare) == 1 else "have"
   return (
