@@ -264,3 +264,23 @@ def test_a_table_beside_flat_images_is_pointed_at(tmp_path, capsys):
     root, flag = write(tmp_path / str(len(files[0])), BODY, files)
     train_of(root)
     assert f"add --labels-csv={flag}" in said(capsys)[-1]
+
+
+def test_files_of_one_name_in_many_folders(tmp_path):
+  files = [f"train/p{i}/study1/view1.png" for i in range(4)]
+  rows_ = [
+    (f"CheX-small/{file}", label)
+    for file, label in zip(files, "abab", strict=True)
+  ]
+  rows_ += [(f"CheX-small/valid/p{i}/study1/view1.png", "c") for i in range(4)]
+  text = table([("Path", "label"), *rows_])
+  wanted = dict(zip(files, "abab", strict=True))
+  for name in ("CheX-small", "other"):
+    root, flag = write(tmp_path / name, text, files)
+    source = train_of(root, labels_csv=flag)
+    assert labelled(source) == wanted
+  # In a part of the set the names of its folders count.
+  _, flag = write(tmp_path / "CheX-small", text, files)
+  part = tmp_path / "CheX-small" / "train"
+  assert train_of(part, labels_csv=flag).labels.tolist() == [0, 1, 0, 1]
+  refused(root / "train", "no row of", labels_csv=flag)

@@ -17,7 +17,7 @@ from vqvae_jax.data.file_kinds import (
   is_system,
   mistake,
 )
-from vqvae_jax.data.notes import counted, examples, note, shown
+from vqvae_jax.data.notes import amount, examples, note, shown
 from vqvae_jax.errors import DataError
 
 
@@ -135,7 +135,7 @@ class Scan:
     if not self._counts:
       return
     total = " and ".join(
-      counted(self._counts[kind], kind)
+      amount(self._counts[kind], kind)
       for kind in ("file", "folder")
       if self._counts[kind]
     )

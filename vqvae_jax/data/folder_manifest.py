@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vqvae_jax.data.folder_files import Scan
-from vqvae_jax.data.notes import counted, examples, note, shown
+from vqvae_jax.data.notes import amount, examples, note, shown
 from vqvae_jax.errors import DataError
 from vqvae_jax.files import read_json
 
@@ -110,7 +110,7 @@ def kept_classes(
     files = scan.walk(entry.folder) if present else []
     if not files and entry.count:
       raise DataError(
-        f"the class {entry.name!r} has {counted(entry.count, 'image')} by "
+        f"the class {entry.name!r} has {amount(entry.count, 'image')} by "
         f"{_MANIFEST}, but none in {base}/{shown(entry.folder)}"
       )
     total += len(files)
@@ -121,13 +121,13 @@ def kept_classes(
   if missing:
     verb = "has no image and is" if len(missing) == 1 else "have no image, are"
     note(
-      f"{name}: {counted(len(missing), 'class', 'classes')} of "
+      f"{name}: {amount(len(missing), 'class', 'classes')} of "
       f"{len(manifest.classes)} {verb} left out: {examples(missing, 10)}"
     )
   written = sum(entry.count for entry in manifest.classes)
   if total != written:
     note(
-      f"{name}: it has {counted(total, 'image')}, though {_MANIFEST} counts "
+      f"{name}: it has {amount(total, 'image')}, though {_MANIFEST} counts "
       f"{written:,}"
     )
   return kept

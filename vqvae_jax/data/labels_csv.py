@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from vqvae_jax.data.folder_files import home_path
 from vqvae_jax.data.folder_layout import check_names
-from vqvae_jax.data.notes import counted, examples, note, shown
+from vqvae_jax.data.notes import amount, examples, note, shown
 from vqvae_jax.data.table_files import Files
 from vqvae_jax.errors import DataError
 
@@ -75,7 +75,7 @@ def read_table(flag: str) -> Table:
     # More cells are a delimiter that is not in quotes.
     if len(cells) <= max(columns) or any(cells[len(header) :]):
       raise DataError(
-        f"{shown(path)}, line {line}: it has {counted(len(cells), 'column')}, "
+        f"{shown(path)}, line {line}: it has {amount(len(cells), 'column')}, "
         f"but the first line has {len(header)}"
       )
     rows.append(Row(line, *(cells[column].strip() for column in columns)))
@@ -122,13 +122,13 @@ def label_files(
         )
   file_column, label_column = table.columns
   note(
-    f"{name}: {counted(len(names), 'class', 'classes')} from {where}, columns "
+    f"{name}: {amount(len(names), 'class', 'classes')} from {where}, columns "
     f"{shown(file_column)!r} and {shown(label_column)!r}: {examples(names, 10)}"
   )
   if absent:
     verb = "names a file that is" if len(absent) == 1 else "name files that are"
     note(
-      f"{name}: {counted(len(absent), 'row')} of {where} {verb} not there "
+      f"{name}: {amount(len(absent), 'row')} of {where} {verb} not there "
       f"(first: line {absent[0].line}, {shown(absent[0].file)})"
     )
   return names, {
@@ -259,7 +259,7 @@ def _match(table, files):
   if clashes:
     file, first, row = clashes[0]
     raise DataError(
-      f"{shown(table.path)} has {counted(len(clashes), 'row')} with another "
+      f"{shown(table.path)} has {amount(len(clashes), 'row')} with another "
       f"label for a file than a row above (first: {shown(file)} is "
       f"{shown(first.label)!r} in line {first.line} and {shown(row.label)!r} "
       f"in line {row.line}); keep one of them"
@@ -279,7 +279,7 @@ def _without_row(table, files, bare, absent):
     )
   verb = "has" if len(bare) == 1 else "have"
   return (
-    f"{len(bare):,} of {counted(len(files), 'image')} {verb} no row in "
+    f"{len(bare):,} of {amount(len(files), 'image')} {verb} no row in "
     f"{where} (first: {shown(bare[0])}); add rows, or move the images away"
   )
 
@@ -301,7 +301,7 @@ def _check_cells(where, found):
       verb = "has" if len(rows) == 1 else "have"
       first = min(rows, key=lambda row: row.line)
       raise DataError(
-        f"{where}: {counted(len(rows), 'image')} {verb} {what} (first: line "
+        f"{where}: {amount(len(rows), 'image')} {verb} {what} (first: line "
         f"{first.line}, {shown(first.file)} is {shown(first.label)!r}); {todo}"
       )
 

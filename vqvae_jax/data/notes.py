@@ -19,7 +19,7 @@ def note(line: str):
   print(line, file=sys.stderr, flush=True)
 
 
-def counted(number: int, noun: str, plural: str | None = None) -> str:
+def amount(number: int, noun: str, plural: str | None = None) -> str:
   """A number with its noun: "1 class", "1,200 classes".
 
   Args:

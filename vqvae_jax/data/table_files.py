@@ -1,6 +1,5 @@
 """Which file a table means: by its name, and the folders written with it."""
 
-import collections
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -25,13 +24,11 @@ class Files:
       files: paths relative to it, with slashes.
     """
     self._above = root.resolve().parts
-    self._by_name = collections.defaultdict(list)
-    self._by_stem = collections.defaultdict(list)
+    self._by_name, self._by_stem = _Index(), _Index()
     self._common = 0
     for file in files:
-      name = file.rpartition("/")[2]
-      self._by_name[name].append(file)
-      self._by_stem[os.path.splitext(name)[0]].append(file)
+      self._by_name.add(file, file)
+      self._by_stem.add(os.path.splitext(file)[0], file)
 
   def learn(self, names: Iterable[str]):
     """Looks for folders that all names begin with: where the set once lay."""
@@ -39,30 +36,49 @@ class Files:
     self._common = len(os.path.commonprefix(list(folders)))
 
   def find(self, name: str) -> list[str]:
-    """The files that a name can mean: one, if it is clear."""
+    """The files that a name can mean: one, if it is clear, or two of them."""
     parts = _parts(name)
     if not parts:
       return []
     stem, suffix = os.path.splitext(parts[-1])
-    found = self._fitting(self._by_name.get(parts[-1], ()), parts)
-    found = found or self._fitting(self._by_stem.get(parts[-1], ()), parts)
+    found = self._look(self._by_name, parts) or self._look(self._by_stem, parts)
     if not found and suffix.lower() in CONVERTED_SUFFIXES:
-      found = self._fitting(self._by_stem.get(stem, ()), parts)
+      found = self._look(self._by_stem, [*parts[:-1], stem])
     return found
 
-  def _fitting(self, files, parts):
-    folders = parts[:-1]
-    exact = [file for file in files if file.split("/")[:-1] == folders]
-    return exact or [file for file in files if self._fits(file, folders)]
+  def _look(self, index, parts):
+    """Files that lie there, from the root, from above it, or from below."""
+    for start in range(len(parts)):
+      found = index.whole.get("/".join(parts[start:]))
+      if found and _ends(self._above, parts[:start]):
+        return found
+    found = index.tails.get("/".join(parts))
+    if not found and 0 < self._common < len(parts):
+      # The set was moved, or its folder has another name here.
+      found = index.tails.get("/".join(parts[self._common :]))
+    return found or []
 
-  def _fits(self, file, folders):
-    """Whether the folders can be those that the file lies in."""
-    above = [*self._above, *file.split("/")[:-1]]
-    if _ends(above, folders):
-      return True
-    # The set was moved, or its folder has another name here.
-    rest = folders[self._common :]
-    return bool(self._common) and _ends(file.split("/")[:-1], rest)
+
+class _Index:
+  """Files by their paths, and by what their paths end with; two of each."""
+
+  def __init__(self):
+    self.whole = {}
+    self.tails = {}
+
+  def add(self, path, file):
+    _append(self.whole, path, file)
+    tail = path
+    while tail:
+      _append(self.tails, tail, file)
+      tail = tail.partition("/")[2]
+
+
+def _append(index, key, file):
+  files = index.setdefault(key, [])
+  # More than two are no less clear, and there may be as many as images.
+  if len(files) < 2:
+    files.append(file)
 
 
 def _parts(name):
@@ -71,4 +87,4 @@ def _parts(name):
 
 
 def _ends(folders, tail):
-  return not tail or folders[-len(tail) :] == tail
+  return not tail or list(folders[-len(tail) :]) == tail
