@@ -40,6 +40,8 @@ def test_sixteen_bits_keep_the_upper_eight():
   high = np.arange(256, dtype=np.uint16).reshape(16, 16)
   values = high * 256 + (255 - high)
   image = images.decode(encoded(Image.fromarray(values)), "x")
+  np.testing.assert_array_equal(image[..., 0], values)
+  image = images.to_uint8(image)
   np.testing.assert_array_equal(image[..., 0].ravel(), np.arange(256))
 
 

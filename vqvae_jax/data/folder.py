@@ -60,10 +60,6 @@ class FolderSource(Source):
   def describe(self, index: int) -> str:
     return str(self.root / self.files[index])
 
-  def stamp(self, index: int) -> str:
-    size = (self.root / self.files[index]).stat().st_size
-    return f"{self.files[index]} {size}"
-
 
 def open_folder(path: str, group_regex: str | None) -> Dataset:
   """The data set in a folder.
