@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+from pictures import chunk
 from PIL import Image
 
 from vqvae_jax.data import images
@@ -41,13 +42,6 @@ def xmp(turn, element=False):
     else f'<rdf:Description tiff:Orientation="{turn}"/>'
   )
   return f"<x:xmpmeta>{told}</x:xmpmeta>".encode()
-
-
-def chunk(kind, content):
-  crc = zlib.crc32(kind + content)
-  return (
-    struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
-  )
 
 
 def raw_profile(turn):

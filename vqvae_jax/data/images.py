@@ -8,13 +8,13 @@ import contextlib
 import functools
 import io
 import os
-import struct
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
 from PIL import Image
 
+from vqvae_jax.data import png
 from vqvae_jax.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -31,8 +31,6 @@ _TURNS = {
   7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
   8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
 }
-# Chunks of a PNG from which Pillow takes an orientation.
-_TELLING_CHUNKS = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 # Colours of 16 bits, of which Pillow keeps the upper 8: how to ask it for the
 # lower 8, by how it names the file's samples.
 _LOWER_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
@@ -96,6 +94,8 @@ def decode(
   with _open(file, name) as image:
     try:
       samples = _samples(image)
+      if image.format == "PNG":
+        png.check_sums(image.fp)
       image.load()
       turn = _TURNS.get(_orientation(image), lambda pixels: pixels)
       if samples in _LOWER_BYTES or samples == "LA;16B":
@@ -265,30 +265,12 @@ def _orientation(image):
 
 def _orientation_ahead(image, name):
   """The same before the pixels are decoded."""
-  if image.format == "PNG" and _has_late_text(image.fp):
+  if image.format == "PNG" and png.has_late_text(image.fp):
     try:
       image.load()
     except Exception as error:
       raise DataError(f"{name} does not decode: {_first_line(error)}") from None
   return _orientation(image)
-
-
-def _has_late_text(stream):
-  """Whether a PNG says more after the first of its pixels.
-
-  Goes from chunk to chunk without reading what is in them.
-  """
-  place = stream.tell()
-  stream.seek(8)
-  pixels_seen = False
-  while len(head := stream.read(8)) == 8:
-    length, kind = struct.unpack(">I4s", head)
-    if pixels_seen and kind in _TELLING_CHUNKS:
-      break
-    pixels_seen = pixels_seen or kind == b"IDAT"
-    stream.seek(length + 4, os.SEEK_CUR)
-  stream.seek(place)
-  return len(head) == 8
 
 
 def _first_line(error):
