@@ -59,8 +59,8 @@ def load_data(
   parts = {"train": train, "validation": validation}
   shape = _common_shape(source, parts, config)
   _check_size(shape, config)
-  loaded, intensity_range = _load_scaled(source, parts, shape, config)
-  spec = _specify(source, loaded, intensity_range, config)
+  loaded, survey, scale = _load_scaled(source, parts, shape, config)
+  spec = _specify(source, loaded, survey, scale, config)
   if "test" in splits:
     loaded["test"] = _open_test(test, spec, config)
     if _fits(loaded["test"]):
@@ -242,13 +242,13 @@ def _pixels(shape):
 
 
 def _load_scaled(source, parts, shape, config):
-  """Train and validation, and the range that their values are scaled by."""
+  """Train and validation, their survey, and the range they are scaled by."""
   chosen = config.intensity_range
   try:
-    loaded = _load(source, parts, shape, config, chosen)
+    loaded, survey = _load(source, parts, shape, config, chosen)
   except UnknownRangeError:
     chosen = find_range(source, parts["train"])
-    loaded = _load(source, parts, shape, config, chosen)
+    loaded, survey = _load(source, parts, shape, config, chosen)
   if chosen and chosen[1] > 255 and not loaded["train"].has_16_bits:
     low, high = chosen
     raise DataError(
@@ -256,7 +256,7 @@ def _load_scaled(source, parts, shape, config):
       f"training image of {source.name} has more than 8; leave it out, or name "
       "values up to 255"
     )
-  return loaded, chosen
+  return loaded, survey, chosen
 
 
 def _load(source, parts, shape, config, intensity_range):
@@ -266,7 +266,7 @@ def _load(source, parts, shape, config, intensity_range):
     if _fits(split):
       split.decode_all(f"reading {name} images")
     loaded[name] = split
-  return loaded
+  return loaded, _survey(source, loaded)
 
 
 def _fits(split):
@@ -274,10 +274,10 @@ def _fits(split):
   return len(split) * math.prod(split.image_shape) <= MAX_MEMORY_BYTES
 
 
-def _specify(source, loaded, intensity_range, config):
+def _specify(source, loaded, survey, intensity_range, config):
   train = loaded["train"]
   counts = np.bincount(train.labels, minlength=source.num_classes)
-  digest, histogram = _survey(source, loaded)
+  digest, histogram = survey
   variance = _variance(histogram)
   if variance == 0:
     raise DataError(
