@@ -47,6 +47,8 @@ class StudyConfig:
   image_size: int | None = None
   # 1 (grey) or 3 (RGB); by default as in the data.
   channels: Literal[1, 3] | None = None
+  # The values LOW HIGH that become black and white; see train.py --help.
+  intensity_range: tuple[int, int] | None = None
   # Regular expression on file paths of folder:DIR; files with the same first
   # group stay on one side of every split: a patient, say.
   group_regex: str | None = None
@@ -154,6 +156,7 @@ class StudyConfig:
       data_dir=self.data_dir,
       image_size=self.image_size,
       channels=self.channels,
+      intensity_range=self.intensity_range,
       group_regex=self.group_regex,
       labels_csv=self.labels_csv,
       num_train_images=self.num_real or None,

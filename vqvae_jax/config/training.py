@@ -54,6 +54,10 @@ class Config:
   image_size: int | None = None
   # 1 (grey) or 3 (RGB); by default as in the data.
   channels: Literal[1, 3] | None = None
+  # The values LOW HIGH that become black and white; others are clipped. By
+  # default found from the training images where they have 16 bits (all values
+  # of as many bits as the largest has), 0 255 where they have 8.
+  intensity_range: tuple[int, int] | None = None
   # Classical augmentation on the device: affine (rotate, scale, shear,
   # shift), weak (small shifts and brightness), flip (weak and mirrored),
   # none; auto is affine for digits and weak elsewhere.
@@ -96,6 +100,7 @@ class Config:
     for name in ("num_train_images", "image_size"):
       if getattr(self, name) is not None:
         checks.at_least(self, name, 1)
+    checks.intensity_range(self)
     if self.group_regex is not None:
       try:
         re.compile(self.group_regex)

@@ -61,22 +61,16 @@ class FolderSource(Source):
   def describe(self, index: int) -> str:
     return shown(self.root / self.files[index])
 
-  def stamp(self, index: int) -> str:
-    size = self._read(lambda path, _: path.stat().st_size, index)
-    return f"{shown(self.files[index])} {size}"
-
   def _read(self, read: Callable[[Path, str], _T], index: int) -> _T:
     path, name = self.root / self.files[index], self.describe(index)
     try:
       return read(path, name)
-    except (DataError, OSError) as error:
-      if not path.exists():
-        raise DataError(
-          f"{name} was listed, but is gone; is something moving the images?"
-        ) from None
-      if isinstance(error, DataError):
+    except DataError:
+      if path.exists():
         raise
-      raise DataError(f"{name} cannot be read: {error.strerror}") from None
+      raise DataError(
+        f"{name} was listed, but is gone; is something moving the images?"
+      ) from None
 
 
 def open_folder(

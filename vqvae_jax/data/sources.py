@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, UInt8, UInt16
 
 from vqvae_jax.data import cuts
 from vqvae_jax.data.images import Shape
@@ -18,9 +18,12 @@ from vqvae_jax.errors import DataError
 
 
 class Example(TypedDict):
-  """One image with its class; unlabelled images have label 0."""
+  """One image with its class; unlabelled images have label 0.
 
-  image: UInt8[np.ndarray, "h w c"]
+  Images of 16 bits are as `images.decode` gives them; `Split` scales them.
+  """
+
+  image: UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"]
   label: int
 
 
@@ -61,10 +64,6 @@ class Source:
     """How messages call an image."""
     return f"image {index} of {self.name}"
 
-  def stamp(self, index: int) -> str:
-    """Changes when the image does, as far as a cheap look can tell."""
-    return self.describe(index)
-
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
@@ -83,7 +82,7 @@ class ArraySource(Source):
   def __init__(
     self,
     name: str,
-    images: UInt8[np.ndarray, "n h w c"],
+    images: UInt8[np.ndarray, "n h w c"] | UInt16[np.ndarray, "n h w c"],
     labels: Int[np.ndarray, " n"],
     class_names: tuple[str, ...],
   ):
@@ -127,10 +126,6 @@ class JoinedSource(Source):
   def describe(self, index: int) -> str:
     part, place = self._locate(index)
     return part.describe(place)
-
-  def stamp(self, index: int) -> str:
-    part, place = self._locate(index)
-    return part.stamp(place)
 
 
 def open_dataset(
