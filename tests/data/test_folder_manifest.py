@@ -15,6 +15,8 @@ HOSTILE = (
   ("__background", "_", "__1", "+", "a+b", "x..", "~", "#", "@1", "$HOME"),
   ("犬", "猫", "🐈‍⬛", "لا‌م", "नमस्ते", "ê", "-rf", "con", "a'b", 'a"b', "%s"),
   tuple(str(number) for number in range(12)),
+  ("images", "records", "train", "masks"),
+  ("café", "cafe\u0301", "Cat", "cat"),
 )
 
 
@@ -64,7 +66,19 @@ def test_labels_and_names_come_back(tmp_path, names, numbered):
   assert len(digests) == 1
 
 
-@pytest.mark.parametrize("names", HOSTILE)
+def test_names_that_no_folder_can_have(tmp_path, capsys):
+  names = ("a\nb", "\x1b[31m", "\udce4", "", "a/b", "../x")
+  out = write(tmp_path / "out", names, [str(i) for i in range(len(names))])
+  source = train_of(out)
+  assert source.class_names == (
+    *("a\\nb", "\\x1b[31m", "\\udce4", "", "a/b", "../x"),
+  )
+  assert source.labels.tolist() == sorted(list(range(6)) * 3)
+  (line,) = said(capsys)
+  assert "are written out: a\\nb, \\x1b[31m, \\udce4" in line
+
+
+@pytest.mark.parametrize("names", HOSTILE[:-2])
 def test_folders_alone_are_classes_as_python_sorts_them(tmp_path, names):
   # As torchvision's ImageFolder does it.
   source = train_of(tree(tmp_path, *(f"{name}/1.png" for name in names)))
@@ -86,7 +100,7 @@ def test_classes_without_images_are_left_out_aloud(tmp_path, capsys):
   (out / "images" / "a").mkdir()
   assert splits_of(out) == {"train": {"d": 2, "b": 3}}
   assert said(capsys) == [
-    f"folder:{out}: 2 classes of 4 have no image, are left out: c, a"
+    f"folder:{out}: 2 classes of 4 have no image and are left out: c, a"
   ]
 
 

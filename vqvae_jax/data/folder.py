@@ -190,7 +190,6 @@ def _from_manifest(root, manifest, group_regex):
   files = [file for _, files in kept for file in files]
   labels = np.repeat(np.arange(len(kept)), [len(files) for _, files in kept])
   names = tuple(name for name, _ in kept)
-  folder_layout.check_names(names, shown(root))
   source = FolderSource(
     manifest.images,
     files,

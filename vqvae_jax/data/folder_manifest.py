@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vqvae_jax.data.folder_files import Scan
-from vqvae_jax.data.notes import amount, examples, note, shown
+from vqvae_jax.data.notes import amount, examples, is_safe, note, shown
 from vqvae_jax.errors import DataError
 from vqvae_jax.files import read_json
 
@@ -51,19 +51,19 @@ def find_manifest(root: Path) -> Manifest | None:
       is broken.
   """
   real = root.resolve()
-  if (real / _IMAGES).is_dir() or all((real / name).exists() for name in _JOB):
-    out, images = real, root / _IMAGES
-  elif real.name == _IMAGES:
+  out, images = real, root / _IMAGES
+  # The folder of a job, and a class, may be called images, too.
+  if real.name == _IMAGES and not (real / _MANIFEST).exists():
     out, images = real.parent, root
-  else:
-    return None
   path = out / _MANIFEST
   if not path.exists():
-    if all((out / name).exists() for name in _JOB):
+    if _is_job(out):
       raise DataError(
         f"{shown(out)} holds a job that is not finished: it has no {_MANIFEST};"
         " finish it with sample.py --resume"
       )
+    return None
+  if not images.is_dir() and not _is_job(out):
     return None
   values = read_json(path, DataError)
   if "classes" not in values or "shards" not in values:
@@ -75,6 +75,8 @@ def find_manifest(root: Path) -> Manifest | None:
     raise _broken(path, "its class_names are not the names of its classes")
   if not names and len(entries) != 1:
     raise _broken(path, "it has several classes, but no class_names")
+  if not images.is_dir():
+    raise DataError(f"{shown(out)} has a {_MANIFEST}, but no {_IMAGES} folder")
   return Manifest(images, entries, bool(names))
 
 
@@ -105,21 +107,30 @@ def kept_classes(
       f"move it away, or move {_MANIFEST} away to read all folders as classes"
     )
   kept, missing, total = [], [], 0
+  unsafe = [e.name for e in manifest.classes if not is_safe(e.name)]
+  if unsafe:
+    note(
+      f"{name}: control characters in names of classes are written out: "
+      f"{examples(unsafe)}"
+    )
   for entry in manifest.classes:
     present = entry.folder in level.folders
     files = scan.walk(entry.folder) if present else []
     if not files and entry.count:
       raise DataError(
-        f"the class {entry.name!r} has {amount(entry.count, 'image')} by "
-        f"{_MANIFEST}, but none in {base}/{shown(entry.folder)}"
+        f"the class '{shown(entry.name)}' has "
+        f"{amount(entry.count, 'image')} by {_MANIFEST}, but none in "
+        f"{base}/{shown(entry.folder)}"
       )
     total += len(files)
     if files:
-      kept.append((entry.name, files))
+      kept.append((shown(entry.name), files))
     else:
       missing.append(entry.name)
   if missing:
-    verb = "has no image and is" if len(missing) == 1 else "have no image, are"
+    verb = (
+      "has no image and is" if len(missing) == 1 else "have no image and are"
+    )
     note(
       f"{name}: {amount(len(missing), 'class', 'classes')} of "
       f"{len(manifest.classes)} {verb} left out: {examples(missing, 10)}"
@@ -131,6 +142,10 @@ def kept_classes(
       f"{written:,}"
     )
   return kept
+
+
+def _is_job(folder):
+  return all((folder / name).exists() for name in _JOB)
 
 
 def _check_format(path, values, out):
