@@ -38,6 +38,18 @@ def in_range(config: Any, name: str, low: float, high: float):
     raise ConfigError(f"{flag(config, name)} {value} is not in [{low}, {high})")
 
 
+def intensity_range(config: Any):
+  """The field is None, or two values of 16 bits, the lower one first."""
+  if config.intensity_range is None:
+    return
+  low, high = config.intensity_range
+  if not 0 <= low < high <= 65535:
+    raise ConfigError(
+      f"--intensity-range {low} {high}: the first is below the second, and "
+      "both are from 0 to 65535"
+    )
+
+
 def choices(config: Any):
   """Every field with a literal type holds one of its values."""
   for field in dataclasses.fields(config):

@@ -54,6 +54,10 @@ class Config:
   image_size: int | None = None
   # 1 (grey) or 3 (RGB); by default as in the data.
   channels: Literal[1, 3] | None = None
+  # The values LOW HIGH that become black and white; others are clipped. By
+  # default found from the training images where they have 16 bits (all values
+  # of as many bits as the largest has), 0 255 where they have 8.
+  intensity_range: tuple[int, int] | None = None
   # Classical augmentation on the device: affine (rotate, scale, shear,
   # shift), weak (small shifts and brightness), flip (weak and mirrored),
   # none; auto is affine for digits and weak elsewhere.
@@ -61,6 +65,10 @@ class Config:
   # Regular expression on file paths of folder:DIR; files with the same first
   # group (or whole match) stay on one side of every split: a patient, say.
   group_regex: str | None = None
+  # Labels of the files of folder:DIR: a CSV file with the columns file and
+  # label (or as such columns are usually called), or FILE:COLUMN,COLUMN to name
+  # them. By default the folders of the files are their labels.
+  labels_csv: str | None = None
   # Compute together with other processes: on Cloud TPU pods no more is needed,
   # elsewhere each process is told the next three.
   multihost: bool = False
@@ -92,6 +100,7 @@ class Config:
     for name in ("num_train_images", "image_size"):
       if getattr(self, name) is not None:
         checks.at_least(self, name, 1)
+    checks.intensity_range(self)
     if self.group_regex is not None:
       try:
         re.compile(self.group_regex)
@@ -100,6 +109,8 @@ class Config:
           f"--group-regex {self.group_regex!r} is no regular expression: "
           f"{error}"
         ) from None
+    if self.labels_csv == "":
+      raise ConfigError("--labels-csv is empty; write --labels-csv=FILE")
     checks.processes(self)
     if self.model != "vqvae":
       if self.stage != "all":
