@@ -89,7 +89,7 @@ def test_explicit_stride():
   assert resolve_stride(8, 16, 24) == 8
   for height, width in ((28, 32), (32, 28)):
     with pytest.raises(
-      ConfigError, match=f"--tokenizer.stride 8 .*{height}x{width}"
+      ConfigError, match=f"--tokenizer.stride 8 .*{width}x{height}"
     ):
       resolve_stride(8, height, width)
 

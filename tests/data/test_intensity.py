@@ -157,6 +157,16 @@ def test_8_bit_images_among_others_stay_what_they_are(tmp_path):
     } <= found
 
 
+def test_8_bits_stored_in_16_go_with_those_in_8(tmp_path):
+  shallow = deep(0, 255, seed=1).astype(np.uint8)
+  write(tmp_path, [*deep(0, 20), *shallow])
+  data = load(f"folder:{tmp_path}")
+  assert data.spec.intensity_range == (0, 255)
+  found = {image.tobytes() for p in ALL for image in data[p].images}
+  expected = [*deep(0, 20).astype(np.uint8), *shallow]
+  assert found == {image.tobytes() for image in expected}
+
+
 @pytest.mark.parametrize("part", ["val", "test"])
 def test_16_bits_that_no_training_image_has(tmp_path, part):
   for name in ("train", "val", "test"):

@@ -1,6 +1,7 @@
 """From a configuration to splits: the rules, the errors, the numbers."""
 
 import dataclasses
+import hashlib
 import json
 
 import numpy as np
@@ -400,3 +401,23 @@ def test_sizes_beyond_the_machine_are_refused_by_what_they_need(
     config = dataclasses.replace(config, channels=channels)
     with pytest.raises(DataError, match=match):
       load_data(config)
+
+
+def test_the_digest_is_the_one_that_earlier_runs_recorded(tmp_path):
+  images, labels = pictures(24), np.arange(24) % 2
+  name = write_npz(
+    tmp_path,
+    train_images=images[:20],
+    train_labels=labels[:20],
+    val_images=images[20:],
+    val_labels=labels[20:],
+  )
+  digest = hashlib.blake2b(digest_size=8)
+  digest.update(b"(('0', '1'), Shape(height=8, width=8, channels=1))")
+  spec = load_data(Config(dataset=name))
+  for part, count in (("train", 16), ("validation", 4)):
+    assert len(spec[part]) == count
+    digest.update(f"{part} {count}".encode())
+    digest.update(spec[part].labels.tobytes())
+    digest.update(spec[part].images)
+  assert spec.spec.digest == digest.hexdigest()

@@ -122,6 +122,7 @@ def test_16_bits_are_turned_too():
   np.testing.assert_array_equal(image[..., 0], np.rot90(values, -1))
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize(
   "content",

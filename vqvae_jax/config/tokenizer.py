@@ -201,7 +201,7 @@ def resolve_stride(stride: int | None, height: int, width: int) -> int:
     if height % stride or width % stride:
       raise ConfigError(
         f"--tokenizer.stride {stride} does not divide images of "
-        f"{height}x{width} pixels; try another --image-size"
+        f"{width}x{height} pixels; try another --image-size"
       )
     return stride
   found = _default_stride(height, width)
@@ -211,7 +211,7 @@ def resolve_stride(stride: int | None, height: int, width: int) -> int:
   sizes = [n for n in range(2, 2 * side + 2) if _default_stride(n, n)]
   fitting = min(sizes, key=lambda size: (abs(size - side), -size))
   raise ConfigError(
-    f"no power of two divides images of {height}x{width} pixels into at most "
+    f"no power of two divides images of {width}x{height} pixels into at most "
     f"{MAX_DEFAULT_IDS} ids; try --image-size={fitting}"
   )
 

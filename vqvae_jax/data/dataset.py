@@ -239,8 +239,11 @@ def _check_size(shape, config):
 
 
 def _memory():
-  """Bytes of the machine's memory."""
-  return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+  """Bytes of the machine's memory; without limit where it does not tell."""
+  try:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+  except (AttributeError, OSError, ValueError):
+    return math.inf
 
 
 def _pixels(shape):

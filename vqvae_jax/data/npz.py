@@ -33,8 +33,12 @@ def open_npz(path: str) -> Dataset:
       has the wrong type or shape, or is larger than `MAX_ARRAY_BYTES`.
   """
   file = Path(path).expanduser()
+  if path and file.is_dir():
+    raise DataError(
+      f"npz:{path} is a folder; for the images in it: folder:{path}"
+    )
   if not path or not file.is_file():
-    raise DataError(f"npz:{path} is no file that exists")
+    raise DataError(f"npz:{path} does not exist")
   headers = _read_headers(file)
   if "images" in headers:
     prefixes = {"train": ""}

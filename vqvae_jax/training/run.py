@@ -236,7 +236,7 @@ def _introduce(console, config, spec, model, mesh, folder):
   classes = f"{len(spec.class_names)} classes" * bool(spec.class_names)
   console.print(
     f"{spec.name}: {spec.num_train} training and {spec.num_validation} "
-    f"validation images of {height}x{width}x{channels}, "
+    f"validation images of {width}x{height}x{channels}, "
     f"{classes or 'no labels'}, augmentation {spec.augment}\n"
     f"{what}; {mesh.size} {device.platform} device{'s' * (mesh.size > 1)}; "
     f"run folder {folder}",
