@@ -146,7 +146,7 @@ class Meter:
     if self._live.is_started:
       self._live.stop()
     elif self._over and self._total:
-      self.say()
+      self._say()
 
   @property
   def seconds(self) -> float:
@@ -157,8 +157,8 @@ class Meter:
     """Adds `count` that are done."""
     self.reach(self._done + count)
 
-  def reach(self, done: int):
-    """Says that `done` are done in all."""
+  def reach(self, done: int, *, aloud: bool = False):
+    """Sets how many are done in all; `aloud` prints a line in any case."""
     self._done = done
     now = time.monotonic() - self._paused
     # From the first call on: before it, programs are compiled.
@@ -168,10 +168,9 @@ class Meter:
     while len(self._marks) > 2 and self._marks[1][0] < now - _WINDOW:
       self._marks.popleft()
     self._phase = None
-    self._say_after(INTERVAL)
+    self._say_after(0 if aloud else INTERVAL)
 
-  def say(self):
-    """Prints a line now, where none is redrawn."""
+  def _say(self):
     if not self._shows():
       return
     with self._speaking:
@@ -219,7 +218,7 @@ class Meter:
 
   def _say_after(self, interval):
     if time.monotonic() - self._said > interval:
-      self.say()
+      self._say()
 
   def _count(self, before):
     if self._total is None:

@@ -119,9 +119,7 @@ class Reporter:
     self._shown |= with_units(metrics, self._likelihood)
     self._meter.figures = describe(self._shown)
     self._meter.later = self._later + self._pauses_left(step)
-    self._meter.reach(step)
-    if "validation_loss" in metrics:
-      self._meter.say()
+    self._meter.reach(step, aloud="validation_loss" in metrics)
     if not write:
       return
     line = {"stage": self._stage, "step": step}
