@@ -2,6 +2,7 @@
 
   python train.py
   python train.py --dataset=folder:photos --image-size=64
+  python train.py --dataset=folder:photos --image-size=64 --plan
 
 Run again, the same command goes on where it stopped.
 """

@@ -39,6 +39,8 @@ class Config:
   model: Model = "vqvae"
   # What to train: all (of a vqvae: tokenizer, then prior), or one of the two.
   stage: Stage = "all"
+  # Only say what the run will take (time, memory, disk), and stop.
+  plan: bool = False
   # Seed of splits, initial weights, order of images, dropout.
   seed: int = 0
   # Images in one global batch.

@@ -69,6 +69,11 @@ class Data:
 
   spec: DataSpec
   splits: Mapping[str, Split]
+  # Images kept for testing; None where a test split of the set's own waits
+  # unopened.
+  num_test: int | None = None
+  # Images that `num_train_images` leaves out.
+  num_unused: int = 0
 
   def __getitem__(self, split: str) -> Split:
     return self.splits[split]
@@ -95,7 +100,7 @@ def load_data(
       the settings.
   """
   dataset = open_dataset(config.dataset, config.data_dir, config.group_regex)
-  source, train, validation, test = _cut(dataset, config)
+  source, train, validation, test, held_out = _cut(dataset, config)
   _check_classes(source, train, validation, config)
   parts = {"train": train, "validation": validation}
   shape = _common_shape(source, parts, config)
@@ -108,11 +113,13 @@ def load_data(
     test_source, indices = test()
     _common_shape(test_source, {"test": indices}, config, shape)
     loaded["test"] = _load(test_source, indices, shape, config, "test")
-  return Data(spec, {name: loaded[name] for name in splits})
+  unused = len(source) - len(train) - len(validation) - (held_out or 0)
+  return Data(spec, {name: loaded[name] for name in splits}, held_out, unused)
 
 
 def _cut(dataset, config):
-  """The joint source, train and validation indices, and how to get test."""
+  """The joint source, train and validation indices, how to get test, and how
+  many it has if it is cut off."""
   train_source = dataset.splits["train"]()
   sources = [train_source]
   if "validation" in dataset.splits:
@@ -134,6 +141,8 @@ def _cut(dataset, config):
     def test():
       opened = dataset.splits["test"]()
       return opened, np.arange(len(opened))
+
+    num_test = None
   else:
     train, held_out = hold_out(train, cuts.FIXED_SEED, leave=2)
 
@@ -142,6 +151,7 @@ def _cut(dataset, config):
         raise DataError(f"{dataset.name} has too few images for a test split")
       return source, held_out
 
+    num_test = len(held_out)
   if config.num_train_images is not None:
     pool = np.concatenate([train, validation])
     pool = cuts.choose(
@@ -150,7 +160,7 @@ def _cut(dataset, config):
     train, validation = hold_out(pool, config.seed, leave=1)
   elif not len(validation):
     train, validation = hold_out(train, config.seed, leave=1)
-  return source, train, validation, test
+  return source, train, validation, test, num_test
 
 
 def _check_classes(source, train, validation, config):

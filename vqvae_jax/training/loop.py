@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh
 from jaxtyping import PyTree
 from rich.console import Console
 
@@ -18,13 +17,11 @@ from vqvae_jax.config import StageConfig
 from vqvae_jax.data import Data, eval_batches, make_train_iterator
 from vqvae_jax.errors import Interrupted, RunError
 from vqvae_jax.progress import say, working
-from vqvae_jax.sharding import local_rows, replicated, to_global
+from vqvae_jax.sharding import to_global
 from vqvae_jax.training import state as st
 from vqvae_jax.training.checkpoints import Checkpoints
+from vqvae_jax.training.programs import Programs
 from vqvae_jax.training.reporting import Reporter
-
-# The first codes are taken from about so many images.
-START_IMAGES = 1024
 
 # From the best variables and the sums over the validation split.
 Pictures = Callable[[PyTree, PyTree], dict[str, np.ndarray]]
@@ -72,11 +69,9 @@ def run_stage(
   name: str,
   task: st.Task,
   config: StageConfig,
-  batch_size: int,
+  programs: Programs,
   data: Data,
   *,
-  mesh: Mesh,
-  key_seed: int,
   seed: int,
   workdir: epath.PathLike,
   pictures: Pictures,
@@ -91,10 +86,8 @@ def run_stage(
     name: of the stage, and of its folder in `workdir`.
     task: the model and its loss.
     config: of the stage.
-    batch_size: images in a global batch.
+    programs: of the stage, for tasks of the same shapes as `task`.
     data: with the splits "train" and "validation".
-    mesh: the devices.
-    key_seed: of the key of initial weights and of every step.
     seed: of the order of the images.
     workdir: the run folder.
     pictures: what to draw of the best variables after an evaluation.
@@ -110,6 +103,7 @@ def run_stage(
       though something was built upon it.
   """
   workdir, title = epath.Path(workdir), title or name
+  mesh, batch_size = programs.mesh, programs.batch_size
   iterator = make_train_iterator(
     data["train"],
     batch_size,
@@ -117,11 +111,8 @@ def run_stage(
     jax.process_index(),
     jax.process_count(),
   )
-  # On all devices of all processes, where `device_put` could not bring it.
-  key = jax.jit(jax.random.key, out_shardings=replicated(mesh))(key_seed)
-  train_step = partial(
-    jax.jit(st.make_train_step(task, config), donate_argnums=1), task.frozen
-  )
+  key = programs.key
+  train_step = partial(programs.step, task.frozen)
   select = st.make_select(config) if task.selects else st.keep_latest
   select = jax.jit(select, donate_argnums=0)
   finite = jax.jit(st.all_finite)
@@ -132,7 +123,7 @@ def run_stage(
       say(console, f"{title}: step {start} of {config.steps} is done already")
       return
     with working(console, f"{title}: preparing"):
-      state = _first_state(task, config, data, batch_size, mesh, key)
+      state = programs.first_state(data)
     if start is not None:
       state = checkpoints.restore(state, iterator)
       say(console, f"{title}: resumed at step {start} of {config.steps}")
@@ -218,20 +209,6 @@ def run_stage(
       f"{title}: stopped at step {int(state.step)}, validation has not "
       f"improved since step {int(state.best_step)}",
     )
-
-
-def _first_state(task, config, data, batch_size, mesh, key):
-  """The state at step 0, first codes taken from several batches."""
-  split = data["train"]
-  batches = max(1, min(START_IMAGES, len(split)) // batch_size)
-  rows = np.random.default_rng(0).permutation(len(split))
-  rows = np.resize(rows, batches * batch_size)
-  batch = to_global(local_rows(split.gather(rows)), mesh)
-  init = jax.jit(
-    lambda batch, key: st.init_state(task, config, batch, key),
-    out_shardings=replicated(mesh),
-  )
-  return init(batch, jax.random.fold_in(key, 2**32 - 1))
 
 
 def _make_evaluate(task, data, batch_size, mesh):

@@ -31,6 +31,7 @@ CHANGEABLE = {
   "num_processes",
   "process_index",
   "stage",
+  "plan",
   "steps",
   "patience",
   "log_every",
