@@ -54,7 +54,10 @@ def test_run_folder(tiny_run):
   for stage in workdir.STAGES:
     for run in ("train", "validation"):
       assert list((folder / stage / run).glob("events.*"))
-  assert "bars.npz: 58 training and 14 validation images of 8x8x1" in screen
+  assert (
+    "bars.npz: 58 training and 14 validation images of 8x8x1; 18 kept for "
+    "testing, not opened"
+  ) in screen
   # Quiet about everything else: no warning, no traceback.
   assert "warning" not in screen.lower()
 

@@ -26,6 +26,8 @@ from vqvae_jax.training.checkpoints import KEEP
 from vqvae_jax.training.machine import free_bytes, memory_bytes, size
 from vqvae_jax.training.programs import Programs
 
+# An image is at least its bytes, the same as floats, and its reconstruction.
+BYTES_PER_NUMBER = 1 + 4 + 4
 # Steps that are timed after the first; fewer where they are slow.
 TIMED = 3
 SLOW_SECONDS = 2.0
@@ -89,14 +91,33 @@ def check_batch_fits(
   Raises:
     ConfigError: naming the bytes.
   """
-  # An image is at least its pixels, and those of its reconstruction.
-  need = batch_size / devices * (1 + 2 * 4) * math.prod(spec.image_shape)
+  image = BYTES_PER_NUMBER * math.prod(spec.image_shape)
+  need = batch_size / devices * image
   if need > memory:
     height, width, channels = spec.image_shape
     raise ConfigError(
       f"{name} {batch_size:,}: a batch of images of {width}x{height}x"
       f"{channels} needs {size(need)} or more, and {_there_is(memory)}; "
       "try a smaller one"
+    )
+
+
+def check_image_fits(side: int, channels: int, memory: int):
+  """Refuses images of which not even one fits.
+
+  Args:
+    side: of an image, in pixels.
+    channels: 1 or 3.
+    memory: bytes of a device.
+
+  Raises:
+    ConfigError: naming the bytes.
+  """
+  need = BYTES_PER_NUMBER * channels * side**2
+  if need > memory:
+    raise ConfigError(
+      f"--image-size {side:,}: one image needs {size(need)} or more, "
+      f"and {_there_is(memory)}; try a smaller one"
     )
 
 
@@ -241,7 +262,8 @@ def _timed(programs, frozen, data, batch, key):
 
 def _first_batch(programs, data):
   rows = np.resize(np.arange(len(data["train"])), programs.batch_size)
-  return to_global(local_rows(data["train"].gather(rows)), programs.mesh)
+  rows = local_rows({"rows": rows})["rows"]
+  return to_global(data["train"].gather(rows), programs.mesh)
 
 
 def abstract_state(programs: Programs, spec: DataSpec) -> st.TrainState:

@@ -66,6 +66,7 @@ def train(
     stage = getattr(config, name)
     batch_size = stage.batch_size or config.batch_size
     check_batch("batch_size", batch_size, stage.accumulate, mesh)
+  stages.check_image_size(config, mesh)
   data = load_data(config)
   stages.check_sizes(config, data.spec, mesh)
   info = workdir.RunInfo(config, data.spec)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
-from vqvae_jax.config import Config, StageConfig
+from vqvae_jax.config import Config, StageConfig, resolve_stride
 from vqvae_jax.data import Data, DataSpec
 from vqvae_jax.training import plan, workdir
 from vqvae_jax.training import state as st
@@ -92,6 +92,22 @@ def names(config: Config) -> list[str]:
   """The stages that `--stage` asks for, in their order."""
   every = workdir.stages(config.model)
   return [n for n in every if config.stage in ("all", n)]
+
+
+def check_image_size(config: Config, mesh: Mesh):
+  """Refuses sizes of images that cannot work, before any image is read.
+
+  Raises:
+    ConfigError: naming what a batch would need, or a size that works.
+  """
+  size = config.image_size
+  if size is None:
+    return
+  memory = memory_bytes(mesh)
+  # One image, of one channel if that is not known yet.
+  plan.check_image_fits(size, config.channels or 1, memory)
+  if config.model == "vqvae":
+    resolve_stride(config.tokenizer.stride, size, size)
 
 
 def check_sizes(config: Config, spec: DataSpec, mesh: Mesh):
