@@ -3,7 +3,10 @@
   python train.py
   python train.py --dataset=folder:photos --image-size=64
 
-Run again, the same command goes on where it stopped.
+Run again, the same command goes on where it stopped. So does this, by the
+settings that the run was started with:
+
+  python train.py --resume=runs/mnist5k
 """
 
 import sys
@@ -19,7 +22,15 @@ def main() -> int:
 
     train(config)
 
-  return cli.run(Config, action, __doc__)
+  def default(args):
+    run = cli.value_of("--resume", args)
+    if run is None:
+      return None
+    from vqvae_jax.training.workdir import resumed_config
+
+    return resumed_config(run)
+
+  return cli.run(Config, action, __doc__, default=default)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,7 @@ def run_stage(
   pictures: Pictures,
   console: Console,
   built_upon: epath.PathLike | None = None,
+  from_step: int | None = None,
 ):
   """Trains one stage to its end, from its newest checkpoint if there is one.
 
@@ -98,6 +99,7 @@ def run_stage(
     console: for messages.
     built_upon: what was trained on this stage as it is, so that it must not
       change any more.
+    from_step: step of the checkpoint to go on from, by default the newest.
 
   Raises:
     Interrupted: on SIGTERM or SIGINT, after the state was saved.
@@ -121,23 +123,27 @@ def run_stage(
   select = jax.jit(select, donate_argnums=0)
   finite = jax.jit(st.all_finite)
   evaluate = _make_evaluate(task, data, batch_size, mesh)
-  with Checkpoints(workdir / name) as checkpoints:
-    start = checkpoints.latest_step
-    if start is not None and start >= config.steps:
+  with Checkpoints(workdir / name, task.frozen) as checkpoints:
+    start = checkpoints.latest_step if from_step is None else from_step
+    first = partial(_first_state, task, config, data, batch_size, mesh, key)
+    if start is None:
+      start, state = 0, first(jax.jit)
+    else:
+      state = checkpoints.restore(first(_shapes), iterator, start)
+    if from_step is None and start >= config.steps:
       console.print(f"{name}: step {start} of {config.steps} is done already")
       return
-    state = _first_state(task, config, data, batch_size, mesh, key)
-    if start is not None:
-      state = checkpoints.restore(state, iterator)
-      console.print(f"{name}: resumed at step {start} of {config.steps}")
-    start = start or 0
     stopped = _stopped_early(state, config)
-    if built_upon and not stopped:
+    if built_upon and not stopped and start < config.steps:
       raise RunError(
-        f"{built_upon} was trained on the {name} of step {start}; to train "
-        f"the {name} to step {config.steps}, use another --workdir or move "
-        f"{built_upon} away"
+        f"{built_upon} was trained on the {name} of step "
+        f"{checkpoints.latest_step}; to train the {name} from step {start} to "
+        f"step {config.steps}, use another --workdir or move {built_upon} away"
       )
+    if start:
+      console.print(f"{name}: resumed at step {start} of {config.steps}")
+    if from_step is not None:
+      _set_aside(checkpoints, from_step, console)
     reporter = Reporter(
       workdir,
       name,
@@ -195,7 +201,9 @@ def run_stage(
           save()
         if interruption.signum:
           checkpoints.close()
-          raise Interrupted(interruption.signum, name, step)
+          raise Interrupted(
+            interruption.signum, name, step, repeated=from_step is None
+          )
   if stopped and int(state.step) < config.steps:
     console.print(
       f"{name}: stopped at step {int(state.step)}, validation has not "
@@ -203,18 +211,42 @@ def run_stage(
     )
 
 
-def _first_state(task, config, data, batch_size, mesh, key):
-  """The state at step 0, first codes taken from several batches."""
+def _first_state(task, config, data, batch_size, mesh, key, compiled):
+  """The state at step 0, first codes taken from several batches.
+
+  `compiled` makes a function of one, with `out_shardings`; see `_shapes`.
+  """
   split = data["train"]
   batches = max(1, min(START_IMAGES, len(split)) // batch_size)
   rows = np.random.default_rng(0).permutation(len(split))
   rows = np.resize(rows, batches * batch_size)
   batch = to_global(local_rows(split.gather(rows)), mesh)
-  init = jax.jit(
+  init = compiled(
     lambda batch, key: st.init_state(task, config, batch, key),
     out_shardings=replicated(mesh),
   )
   return init(batch, jax.random.fold_in(key, 2**32 - 1))
+
+
+def _shapes(function, out_shardings):
+  """`jax.jit` that computes nothing: what a checkpoint is read into."""
+
+  def shapes(*args):
+    return jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=out_shardings),
+      jax.eval_shape(function, *args),
+    )
+
+  return shapes
+
+
+def _set_aside(checkpoints, step, console):
+  """Renames checkpoints beyond a step, by process 0 for all."""
+  if jax.process_index() == 0:
+    for path in checkpoints.set_aside_after(step):
+      console.print(f"set aside: {path}", highlight=False, soft_wrap=True)
+  if jax.process_count() > 1:
+    multihost_utils.sync_global_devices("newer checkpoints are set aside")
 
 
 def _make_evaluate(task, data, batch_size, mesh):
@@ -244,6 +276,8 @@ def _stopped_early(state, config):
 
 
 def _diverged(name, step, checkpoints):
+  # The last one may still be on its way.
+  checkpoints.close()
   good = checkpoints.latest_step
   kept = f"step {good} is kept" if good else "no checkpoint was made yet"
   return RunError(

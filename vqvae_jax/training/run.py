@@ -1,7 +1,7 @@
 """A whole training run: checks, data, then stage by stage."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from vqvae_jax.allocator import keep_freed_memory
 from vqvae_jax.config import MAX_DEFAULT_IDS, Config
 from vqvae_jax.data import Data, DataSpec, load_data
 from vqvae_jax.errors import RunError
+from vqvae_jax.files import expand
 from vqvae_jax.sharding import (
   check_batch,
   make_mesh,
@@ -51,28 +52,31 @@ def train(config: Config, console: Console | None = None):
     Interrupted: on SIGTERM or SIGINT, after saving.
   """
   keep_freed_memory()
+  folder = expand(config.resolve_workdir())
+  workdir.check_place(folder)
   if config.multihost:
     start_processes(
       config.coordinator, config.num_processes, config.process_index
     )
   first = jax.process_index() == 0
   console = console or Console(quiet=not first)
-  folder = epath.Path(config.resolve_workdir())
   mesh = make_mesh()
   # What needs no data is checked before the data is read.
   for name in workdir.stages(config.model):
     stage = getattr(config, name)
     batch_size = stage.batch_size or config.batch_size
     check_batch("batch_size", batch_size, stage.accumulate, mesh)
+  workdir.check_settings(folder, config)
   data = load_data(config)
   spec = data.spec
   build = build_tokenizer if config.model == "vqvae" else build_baseline
   model = build(config, spec)
-  folder.mkdir(parents=True, exist_ok=True)
   # Process 0 speaks for all.
   with workdir.lock(folder) if first else contextlib.nullcontext():
     info = workdir.RunInfo(config, spec)
+    # Again, because another run may have been here in the meantime.
     workdir.check_same_run(folder, info)
+    steps = workdir.steps_asked(folder, config.model, config.from_step)
     if config.stage == "prior":
       _need_tokenizer(folder)
     if jax.process_count() > 1:
@@ -81,12 +85,12 @@ def train(config: Config, console: Console | None = None):
       workdir.write(folder, info)
     _introduce(console, config, spec, model, mesh, folder)
     if config.model != "vqvae":
-      train_baseline(config, data, mesh, folder, console)
+      train_baseline(config, data, mesh, folder, console, steps)
     else:
       if config.stage != "prior":
-        train_tokenizer(config, data, mesh, folder, console)
+        train_tokenizer(config, data, mesh, folder, console, steps)
       if config.stage != "tokenizer":
-        train_prior(config, data, mesh, folder, console)
+        train_prior(config, data, mesh, folder, console, steps)
   console.print(f"done: {folder}", highlight=False, soft_wrap=True)
 
 
@@ -96,6 +100,7 @@ def train_tokenizer(
   mesh: Mesh,
   folder: epath.Path,
   console: Console,
+  steps: Mapping[str, int],
 ):
   """Stage 1; see `train`."""
   task = TokenizerTask(config, data.spec)
@@ -113,6 +118,7 @@ def train_tokenizer(
     workdir=folder,
     pictures=tokenizer_pictures(task, data),
     console=console,
+    from_step=steps.get("tokenizer"),
     built_upon=None if latest is None else prior,
   )
 
@@ -123,9 +129,17 @@ def train_prior(
   mesh: Mesh,
   folder: epath.Path,
   console: Console,
+  steps: Mapping[str, int],
 ):
   """Stage 2; see `train`. Reads the tokenizer of stage 1 from `folder`."""
-  variables, _ = load_tokenizer(folder, config, data.spec, mesh)
+  variables, _ = load_tokenizer(
+    folder,
+    config,
+    data.spec,
+    mesh,
+    # A tokenizer that is trained in this command is at its newest step.
+    steps.get("tokenizer") if config.stage == "prior" else None,
+  )
   task = prior_task(config, data.spec, variables)
   run_stage(
     "prior",
@@ -139,6 +153,7 @@ def train_prior(
     workdir=folder,
     pictures=prior_pictures(task, config, data.spec),
     console=console,
+    from_step=steps.get("prior"),
   )
 
 
@@ -148,6 +163,7 @@ def train_baseline(
   mesh: Mesh,
   folder: epath.Path,
   console: Console,
+  steps: Mapping[str, int],
 ):
   """The one stage of every other model; see `train`."""
   task = baseline_task(config, data.spec)
@@ -163,13 +179,29 @@ def train_baseline(
     workdir=folder,
     pictures=baseline_pictures(task, data),
     console=console,
+    from_step=steps.get(workdir.BASELINE),
   )
 
 
 def load_tokenizer(
-  folder: epath.PathLike, config: Config, spec: DataSpec, mesh: Mesh
+  folder: epath.PathLike,
+  config: Config,
+  spec: DataSpec,
+  mesh: Mesh,
+  step: int | None = None,
 ) -> tuple[PyTree, int]:
-  """The tokenizer's best variables, on every device, and their step."""
+  """The tokenizer's best variables, on every device, and their step.
+
+  Args:
+    folder: the run folder.
+    config: settings of the run.
+    spec: specification of its data.
+    mesh: the devices.
+    step: step of the checkpoint, by default the newest.
+
+  Raises:
+    RunError: if there is no such checkpoint, or it is damaged.
+  """
   model = build_tokenizer(config, spec)
   images = jnp.zeros((1, *spec.image_shape))
   return _load(
@@ -177,13 +209,31 @@ def load_tokenizer(
     # Some quantizers keep no codebook.
     lambda: {"codebook": {}, **model.init(jax.random.key(0), images)},
     mesh,
+    step,
   )
 
 
 def load_prior(
-  folder: epath.PathLike, config: Config, spec: DataSpec, mesh: Mesh
+  folder: epath.PathLike,
+  config: Config,
+  spec: DataSpec,
+  mesh: Mesh,
+  step: int | None = None,
+  tokenizer: str | None = None,
 ) -> tuple[PyTree, int]:
-  """The prior's best variables, on every device, and their step."""
+  """The prior's best variables, on every device, and their step.
+
+  Args:
+    folder: see `load_tokenizer`, as for the next four.
+    config: settings of the run.
+    spec: specification of its data.
+    mesh: the devices.
+    step: step of the checkpoint, by default the newest.
+    tokenizer: digest of the tokenizer that it must have been trained on.
+
+  Raises:
+    RunError: also if it was trained on another tokenizer.
+  """
   model = build_prior(config, spec)
 
   def init():
@@ -191,27 +241,38 @@ def load_prior(
     variables = model.init(jax.random.key(0), *inputs)
     return {"params": variables["params"], "codebook": {}}
 
-  return _load(epath.Path(folder) / "prior", init, mesh)
+  return _load(epath.Path(folder) / "prior", init, mesh, step, tokenizer)
 
 
 def load_baseline(
-  folder: epath.PathLike, config: Config, spec: DataSpec, mesh: Mesh
+  folder: epath.PathLike,
+  config: Config,
+  spec: DataSpec,
+  mesh: Mesh,
+  step: int | None = None,
 ) -> tuple[PyTree, int]:
-  """A baseline's best variables, on every device, and their step."""
+  """A baseline's best variables, on every device; see `load_tokenizer`."""
   model = build_baseline(config, spec)
   return _load(
     epath.Path(folder) / workdir.BASELINE,
     lambda: init_baseline(model, jax.random.key(0)),
     mesh,
+    step,
   )
 
 
-def _load(directory: epath.Path, init: Callable[[], PyTree], mesh: Mesh):
+def _load(
+  directory: epath.Path,
+  init: Callable[[], PyTree],
+  mesh: Mesh,
+  step: int | None,
+  built_upon: str | None = None,
+):
   like = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated(mesh)),
     jax.eval_shape(init),
   )
-  return checkpoints.load_model(directory, like)
+  return checkpoints.load_model(directory, like, step, built_upon)
 
 
 def _need_tokenizer(folder):
