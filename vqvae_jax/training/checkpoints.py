@@ -275,7 +275,7 @@ def _load(directory, items, step):
       raise _Damaged(f"is damaged: {name!r} is missing")
   known = _read_digests(path)
   if known and known["step"] != step:
-    raise _Damaged(f"holds step {known['step']}")
+    raise _renamed(known["step"])
   for name, item in items.items() if known else ():
     if known["layouts"].get(name) != layout(item):
       raise _Damaged("does not fit the settings in config.json")
@@ -290,8 +290,12 @@ def _load(directory, items, step):
     if known["items"].get(name) != digest(item):
       raise _Damaged(f"is damaged: {name!r} is not what was saved")
   if "training" in items and int(loaded["training"].step) != step:
-    raise _Damaged(f"holds step {int(loaded['training'].step)}")
+    raise _renamed(int(loaded["training"].step))
   return loaded, known
+
+
+def _renamed(step):
+  return _Damaged(f"holds step {step}: give the folder that name again")
 
 
 def _read_digests(path):
@@ -299,7 +303,9 @@ def _read_digests(path):
   try:
     metadata = read_json(path / "_CHECKPOINT_METADATA")
     if DIGESTS not in metadata["item_handlers"]:
-      return None
+      if not (path / DIGESTS).exists():
+        return None
+      raise KeyError(DIGESTS)
     known = read_json(path / DIGESTS / _FILE)
     if isinstance(known["items"], dict) and isinstance(known["layouts"], dict):
       return {name: known[name] for name in _FIELDS}
