@@ -11,26 +11,30 @@ settings that the run was started with:
 
 import sys
 
-from vqvae_jax import cli
-from vqvae_jax.config import Config
+from vqvae_jax import stops
 
 
 def main() -> int:
-  def action(config):
-    # Here, so that --help and mistakes answer at once.
-    from vqvae_jax.training import train
+  # The imports are in here, so that Ctrl-C is one line during them, and --help
+  # and mistakes answer at once.
+  with stops.OneLine():
+    from vqvae_jax import cli
+    from vqvae_jax.config import Config
 
-    train(config)
+    def default(args):
+      run = cli.value_of("--resume", args)
+      if run is None:
+        return None
+      from vqvae_jax.training.workdir import resumed_config
 
-  def default(args):
-    run = cli.value_of("--resume", args)
-    if run is None:
-      return None
-    from vqvae_jax.training.workdir import resumed_config
+      return resumed_config(run)
 
-    return resumed_config(run)
+    def action(config):
+      from vqvae_jax.training import train
 
-  return cli.run(Config, action, __doc__, default=default)
+      train(config)
+
+    return cli.run(Config, action, __doc__, default=default)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def run(
     memory or the device, which is told in one line; 128 and the signal's
     number after a signal.
   """
-  with stops.in_one_line(resume):
+  with stops.OneLine(resume):
     try:
       import tyro
 

@@ -1,22 +1,17 @@
 """What ends a command from outside: Ctrl-C, SIGTERM, errors in threads.
 
-Imports nothing that takes long, so that a command can guard its own imports.
+Imports next to nothing, so that a command can guard its own imports.
 """
 
-import contextlib
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator
 
-from vqvae_jax.errors import told_in_one_line
-
+# In case a bar was drawn.
 _SHOW_CURSOR = "\x1b[?25h"
 
 
-@contextlib.contextmanager
-def in_one_line(resume: str) -> Iterator[None]:
+class OneLine:
   """Makes Ctrl-C and SIGTERM one line and an exit code, at any moment.
 
   A `KeyboardInterrupt` would not do: raised while a library is imported or in
@@ -27,34 +22,55 @@ def in_one_line(resume: str) -> Iterator[None]:
 
   Errors of the disk in threads that write are not printed there, because the
   main thread raises them when it waits for the thread.
-
-  Args:
-    resume: how to go on afterwards.
   """
 
-  def end(signum, frame):
+  def __init__(self, resume: str = "the same command goes on from there"):
+    """Prepares the message.
+
+    Args:
+      resume: how to go on afterwards.
+    """
+    self._resume = resume
+
+  def __enter__(self):
+    self._before = {}
+    for signum in (signal.SIGINT, signal.SIGTERM):
+      # Who started this process may have it ignore them, as `nohup` does.
+      if signal.getsignal(signum) is signal.SIG_IGN:
+        continue
+      try:
+        self._before[signum] = signal.signal(signum, self._end)
+      except ValueError:  # Only the main thread may.
+        break
+    import threading
+
+    self._hook, threading.excepthook = threading.excepthook, _report
+    return self
+
+  def __exit__(self, *exception):
+    import threading
+
+    threading.excepthook = self._hook
+    for signum, handler in self._before.items():
+      signal.signal(signum, handler)
+
+  def _end(self, signum, frame):
     del frame
     what = "interrupted" if signum == signal.SIGINT else "terminated"
-    shown = _SHOW_CURSOR if sys.stderr.isatty() else ""
-    with contextlib.suppress(Exception):
+    try:
+      shown = _SHOW_CURSOR if sys.stderr.isatty() else ""
       sys.stdout.flush()
-    os.write(2, f"{shown}{what}; {resume}\n".encode())
+    except Exception:  # The signal may have come in the middle of writing.
+      shown = ""
+    os.write(2, f"{shown}{what}; {self._resume}\n".encode())
     os._exit(128 + signum)
 
-  def report(args):
-    if told_in_one_line(args.exc_value) is None:
-      threading.__excepthook__(args)
 
-  main = threading.current_thread() is threading.main_thread()
-  before = {}
-  for signum in (signal.SIGINT, signal.SIGTERM) if main else ():
-    # Who started this process may have it ignore them, as `nohup` does.
-    if signal.getsignal(signum) is not signal.SIG_IGN:
-      before[signum] = signal.signal(signum, end)
-  hook, threading.excepthook = threading.excepthook, report
-  try:
-    yield
-  finally:
-    threading.excepthook = hook
-    for signum, handler in before.items():
-      signal.signal(signum, handler)
+def _report(args):
+  """An error that a thread ended with; see `threading.excepthook`."""
+  import threading
+
+  from vqvae_jax.errors import told_OneLine
+
+  if told_OneLine(args.exc_value) is None:
+    threading.__excepthook__(args)

@@ -10,7 +10,6 @@ from vqvae_jax.config.baseline import BaselineConfig
 from vqvae_jax.config.prior import PriorConfig
 from vqvae_jax.config.tokenizer import TokenizerConfig
 from vqvae_jax.errors import ConfigError
-from vqvae_jax.files import expand
 
 Augment = Literal["auto", "none", "affine", "weak", "flip"]
 Dtype = Literal["float32", "bfloat16"]
@@ -133,7 +132,7 @@ class Config:
     data set do not meet.
     """
     if self.workdir or self.resume:
-      return str(expand(self.workdir or self.resume))
+      return self.workdir or self.resume
     kind, _, path = self.dataset.partition(":")
     if kind in ("folder", "npz", "tfds-dir"):
       # Made absolute first, because "." and ".." have no name of their own.
