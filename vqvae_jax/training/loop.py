@@ -79,6 +79,7 @@ def run_stage(
   built_upon: epath.PathLike | None = None,
   title: str | None = None,
   later: float = 0.0,
+  from_step: int | None = None,
 ):
   """Trains one stage to its end, from its newest checkpoint if there is one.
 
@@ -96,6 +97,7 @@ def run_stage(
       change any more.
     title: name of the stage on the screen, by default `name`.
     later: expected seconds of the stages that follow.
+    from_step: step of the checkpoint to go on from, by default the newest.
 
   Raises:
     Interrupted: on SIGTERM or SIGINT, after the state was saved.
@@ -117,24 +119,28 @@ def run_stage(
   select = jax.jit(select, donate_argnums=0)
   finite = jax.jit(st.all_finite)
   evaluate = _make_evaluate(task, data, batch_size, mesh)
-  with Checkpoints(workdir / name) as checkpoints:
-    start = checkpoints.latest_step
-    if start is not None and start >= config.steps:
+  with Checkpoints(workdir / name, task.frozen) as checkpoints:
+    start = checkpoints.latest_step if from_step is None else from_step
+    with working(console, f"{title}: preparing"):
+      if start is None:
+        start, state = 0, programs.first_state(data)
+      else:
+        like = programs.abstract_state(data.spec)
+        state = checkpoints.restore(like, iterator, start)
+    if from_step is None and start >= config.steps:
       say(console, f"{title}: step {start} of {config.steps} is done already")
       return
-    with working(console, f"{title}: preparing"):
-      state = programs.first_state(data)
-    if start is not None:
-      state = checkpoints.restore(state, iterator)
-      say(console, f"{title}: resumed at step {start} of {config.steps}")
-    start = start or 0
     stopped = _stopped_early(state, config)
-    if built_upon and not stopped:
+    if built_upon and not stopped and start < config.steps:
       raise RunError(
-        f"{built_upon} was trained on the {name} of step {start}; to train "
-        f"the {name} to step {config.steps}, use another --workdir or move "
-        f"{built_upon} away"
+        f"{built_upon} was trained on the {name} of step "
+        f"{checkpoints.latest_step}; to train the {name} from step {start} to "
+        f"step {config.steps}, use another --workdir or move {built_upon} away"
       )
+    if start:
+      say(console, f"{title}: resumed at step {start} of {config.steps}")
+    if from_step is not None:
+      _set_aside(checkpoints, from_step, console)
     reporter = Reporter(
       workdir,
       name,
@@ -199,7 +205,9 @@ def run_stage(
             save()
         if interruption.signum:
           checkpoints.close()
-          raise Interrupted(interruption.signum, name, step)
+          raise Interrupted(
+            interruption.signum, name, step, repeated=from_step is None
+          )
       # Here, where the screen says what is waited for.
       with reporter.phase("saving"):
         checkpoints.close()
@@ -209,6 +217,15 @@ def run_stage(
       f"{title}: stopped at step {int(state.step)}, validation has not "
       f"improved since step {int(state.best_step)}",
     )
+
+
+def _set_aside(checkpoints, step, console):
+  """Renames checkpoints beyond a step, by process 0 for all."""
+  if jax.process_index() == 0:
+    for path in checkpoints.set_aside_after(step):
+      say(console, f"set aside: {path}")
+  if jax.process_count() > 1:
+    multihost_utils.sync_global_devices("newer checkpoints are set aside")
 
 
 def _make_evaluate(task, data, batch_size, mesh):
@@ -238,6 +255,8 @@ def _stopped_early(state, config):
 
 
 def _diverged(name, step, checkpoints):
+  # The last one may still be on its way.
+  checkpoints.close()
   good = checkpoints.latest_step
   kept = f"step {good} is kept" if good else "no checkpoint was made yet"
   return RunError(

@@ -20,7 +20,7 @@ from vqvae_jax.config import StageConfig
 from vqvae_jax.data import Data, DataSpec
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.progress import duration
-from vqvae_jax.sharding import local_rows, replicated, split, to_global
+from vqvae_jax.sharding import local_rows, to_global
 from vqvae_jax.training import state as st
 from vqvae_jax.training.checkpoints import KEEP
 from vqvae_jax.training.machine import free_bytes, memory_bytes, size
@@ -202,7 +202,7 @@ def measure(
   """
   memory = memory_bytes(programs.mesh)
   start = time.monotonic()
-  state = abstract_state(programs, data.spec)
+  state = programs.abstract_state(data.spec)
   parameters = numbers(state.params)
   batch = _first_batch(programs, data)
   key = programs.key
@@ -264,24 +264,6 @@ def _first_batch(programs, data):
   rows = np.resize(np.arange(len(data["train"])), programs.batch_size)
   rows = local_rows({"rows": rows})["rows"]
   return to_global(data["train"].gather(rows), programs.mesh)
-
-
-def abstract_state(programs: Programs, spec: DataSpec) -> st.TrainState:
-  """Shapes of the state at step 0; nothing is computed."""
-  rows = programs.first_rows(spec.num_train)
-  by_image = split(programs.mesh)
-  batch = {
-    "image": jax.ShapeDtypeStruct(
-      (rows, *spec.image_shape), np.uint8, sharding=by_image
-    ),
-    "label": jax.ShapeDtypeStruct((rows,), np.int32, sharding=by_image),
-  }
-  shapes = jax.eval_shape(programs.init, batch, programs.key)
-  everywhere = replicated(programs.mesh)
-  return jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
-    shapes,
-  )
 
 
 def _abstract(x):

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,9 @@ from rich.console import Console
 
 from vqvae_jax.allocator import keep_freed_memory
 from vqvae_jax.config import MAX_DEFAULT_IDS, MAX_QUICK_IDS, Config
-from vqvae_jax.data import DataSpec, load_data
+from vqvae_jax.data import Data, DataSpec, load_data
 from vqvae_jax.errors import RunError
+from vqvae_jax.files import expand
 from vqvae_jax.progress import say, working
 from vqvae_jax.sharding import (
   check_batch,
@@ -53,72 +54,61 @@ def train(
     Interrupted: on SIGTERM or SIGINT, after saving.
   """
   keep_freed_memory()
+  folder = expand(config.resolve_workdir())
+  workdir.check_place(folder)
   if config.multihost:
     start_processes(
       config.coordinator, config.num_processes, config.process_index
     )
   first = jax.process_index() == 0
   console = console or Console(quiet=not first)
-  folder = epath.Path(config.resolve_workdir())
   mesh = make_mesh()
   # What needs no data is checked before the data is read.
   for name in workdir.stages(config.model):
     stage = getattr(config, name)
     batch_size = stage.batch_size or config.batch_size
     check_batch("batch_size", batch_size, stage.accumulate, mesh)
+  workdir.check_settings(folder, config)
   stages.check_image_size(config, mesh)
   data = load_data(config)
   stages.check_sizes(config, data.spec, mesh)
-  info = workdir.RunInfo(config, data.spec)
-  if config.plan:
-    if folder.exists():
-      workdir.check_same_run(folder, info)
-    _prepare(config, data, mesh, folder, console)
-    return
   start = time.monotonic()
-  with contextlib.ExitStack() as held:
-    # Of several processes, all come here before any of them computes.
-    several = jax.process_count() > 1
-    claimed = folder.exists() or several
-    if claimed:
-      _claim(held, folder, info)
+  # Process 0 speaks for all. A plan changes nothing, so it may be made beside
+  # a run that is at work.
+  claims = first and not config.plan
+  with workdir.lock(folder) if claims else contextlib.nullcontext():
+    info = workdir.RunInfo(config, data.spec)
+    # Again, because another run may have been here in the meantime.
+    workdir.check_same_run(folder, info)
+    steps = workdir.steps_asked(folder, config.model, config.from_step)
     if config.stage == "prior":
       _need_tokenizer(folder)
-    prepared = _prepare(config, data, mesh, folder, console, brief)
-    if not claimed:
-      _claim(held, folder, info)
+    if jax.process_count() > 1:
+      multihost_utils.sync_global_devices("the run folder is checked")
+    prepared = _prepare(config, data, mesh, folder, console, steps, brief)
+    if config.plan:
+      return
     if first:
       workdir.write(folder, info)
     for name in stages.names(config):
-      _train_stage(name, config, data, mesh, folder, console, prepared)
+      _train_stage(name, config, data, mesh, folder, console, prepared, steps)
   seconds = time.monotonic() - start
   say(console, summary(config, folder, seconds, advise=not brief))
 
 
-def _claim(held, folder, info):
-  """Makes and locks the run folder, for as long as `held` is entered."""
-  folder.mkdir(parents=True, exist_ok=True)
-  # Process 0 speaks for all.
-  if jax.process_index() == 0:
-    held.enter_context(workdir.lock(folder))
-  workdir.check_same_run(folder, info)
-  if jax.process_count() > 1:
-    multihost_utils.sync_global_devices("the run folder is checked")
-
-
-def _prepare(config, data, mesh, folder, console, brief=False):
+def _prepare(config, data, mesh, folder, console, steps, brief):
   """Makes the plan of what is left to do, and says it."""
   _introduce(console, config, data, mesh, folder)
-  done = {
-    name: checkpoints.latest_step(folder / name) or 0
-    for name in stages.names(config)
-  }
   if brief:
     return stages.Prepared({})
+  done = {
+    name: steps.get(name) or checkpoints.latest_step(folder / name) or 0
+    for name in workdir.stages(config.model)
+  }
   tokenizer = None
   if config.model == "vqvae":
-    trained = checkpoints.latest_step(folder / "tokenizer") or 0
-    if config.stage == "prior" or trained >= config.tokenizer.steps:
+    is_trained = done["tokenizer"] >= config.tokenizer.steps
+    if config.stage == "prior" or is_trained:
       tokenizer, _ = load_tokenizer(folder, config, data.spec, mesh)
   with working(console, "compiling and timing a few steps"):
     prepared = stages.prepare(config, data, mesh, done, tokenizer)
@@ -130,11 +120,27 @@ def _prepare(config, data, mesh, folder, console, brief=False):
   return prepared
 
 
-def _train_stage(name, config, data, mesh, folder, console, prepared):
+def _train_stage(
+  name: str,
+  config: Config,
+  data: Data,
+  mesh: Mesh,
+  folder: epath.Path,
+  console: Console,
+  prepared: stages.Prepared,
+  steps: Mapping[str, int],
+):
   """Trains a stage to its end; the prior reads the tokenizer of `folder`."""
   tokenizer, built_upon = (), None
   if name == "prior":
-    tokenizer, _ = load_tokenizer(folder, config, data.spec, mesh)
+    tokenizer, _ = load_tokenizer(
+      folder,
+      config,
+      data.spec,
+      mesh,
+      # A tokenizer that is trained in this command is at its newest step.
+      steps.get("tokenizer") if config.stage == "prior" else None,
+    )
   elif name == "tokenizer" and checkpoints.latest_step(folder / "prior"):
     built_upon = folder / "prior"
   task = stages.make_task(name, config, data.spec, tokenizer)
@@ -150,6 +156,7 @@ def _train_stage(name, config, data, mesh, folder, console, prepared):
     pictures=_pictures(name, task, config, data),
     console=console,
     built_upon=built_upon,
+    from_step=steps.get(name),
     title=stages.title(name, config),
     later=prepared.later(name),
   )
@@ -166,9 +173,24 @@ def _pictures(name, task, config, data):
 
 
 def load_tokenizer(
-  folder: epath.PathLike, config: Config, spec: DataSpec, mesh: Mesh
+  folder: epath.PathLike,
+  config: Config,
+  spec: DataSpec,
+  mesh: Mesh,
+  step: int | None = None,
 ) -> tuple[PyTree, int]:
-  """The tokenizer's best variables, on every device, and their step."""
+  """The tokenizer's best variables, on every device, and their step.
+
+  Args:
+    folder: the run folder.
+    config: settings of the run.
+    spec: specification of its data.
+    mesh: the devices.
+    step: step of the checkpoint, by default the newest.
+
+  Raises:
+    RunError: if there is no such checkpoint, or it is damaged.
+  """
   model = build_tokenizer(config, spec)
   images = jnp.zeros((1, *spec.image_shape))
   return _load(
@@ -176,13 +198,31 @@ def load_tokenizer(
     # Some quantizers keep no codebook.
     lambda: {"codebook": {}, **model.init(jax.random.key(0), images)},
     mesh,
+    step,
   )
 
 
 def load_prior(
-  folder: epath.PathLike, config: Config, spec: DataSpec, mesh: Mesh
+  folder: epath.PathLike,
+  config: Config,
+  spec: DataSpec,
+  mesh: Mesh,
+  step: int | None = None,
+  tokenizer: str | None = None,
 ) -> tuple[PyTree, int]:
-  """The prior's best variables, on every device, and their step."""
+  """The prior's best variables, on every device, and their step.
+
+  Args:
+    folder: see `load_tokenizer`, as for the next four.
+    config: settings of the run.
+    spec: specification of its data.
+    mesh: the devices.
+    step: step of the checkpoint, by default the newest.
+    tokenizer: digest of the tokenizer that it must have been trained on.
+
+  Raises:
+    RunError: also if it was trained on another tokenizer.
+  """
   model = build_prior(config, spec)
 
   def init():
@@ -190,27 +230,38 @@ def load_prior(
     variables = model.init(jax.random.key(0), *inputs)
     return {"params": variables["params"], "codebook": {}}
 
-  return _load(epath.Path(folder) / "prior", init, mesh)
+  return _load(epath.Path(folder) / "prior", init, mesh, step, tokenizer)
 
 
 def load_baseline(
-  folder: epath.PathLike, config: Config, spec: DataSpec, mesh: Mesh
+  folder: epath.PathLike,
+  config: Config,
+  spec: DataSpec,
+  mesh: Mesh,
+  step: int | None = None,
 ) -> tuple[PyTree, int]:
-  """A baseline's best variables, on every device, and their step."""
+  """A baseline's best variables, on every device; see `load_tokenizer`."""
   model = build_baseline(config, spec)
   return _load(
     epath.Path(folder) / workdir.BASELINE,
     lambda: init_baseline(model, jax.random.key(0)),
     mesh,
+    step,
   )
 
 
-def _load(directory: epath.Path, init: Callable[[], PyTree], mesh: Mesh):
+def _load(
+  directory: epath.Path,
+  init: Callable[[], PyTree],
+  mesh: Mesh,
+  step: int | None,
+  built_upon: str | None = None,
+):
   like = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated(mesh)),
     jax.eval_shape(init),
   )
-  return checkpoints.load_model(directory, like)
+  return checkpoints.load_model(directory, like, step, built_upon)
 
 
 def _need_tokenizer(folder):

@@ -145,7 +145,7 @@ def _parameters(name, config, spec, mesh):
     one, two = with_only(1), with_only(2)
     return one + (value - 1) * (two - one)
   task = make_task(name, config, spec)
-  state = plan.abstract_state(make_programs(name, config, task, mesh), spec)
+  state = make_programs(name, config, task, mesh).abstract_state(spec)
   # Codes that follow averages are learnt as well.
   return plan.numbers((state.params, state.codebook))
 

@@ -1,0 +1,76 @@
+"""What ends a command from outside: Ctrl-C, SIGTERM, errors in threads.
+
+Imports next to nothing, so that a command can guard its own imports.
+"""
+
+import os
+import signal
+import sys
+
+# In case a bar was drawn.
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+class OneLine:
+  """Makes Ctrl-C and SIGTERM one line and an exit code, at any moment.
+
+  A `KeyboardInterrupt` would not do: raised while a library is imported or in
+  a callback, it comes out as another error, as a traceback, or not at all. The
+  process ends here and now instead, as if it were killed: what a command
+  writes is whole or absent. `training.loop` has handlers of its own, which
+  save first.
+
+  Errors of the disk in threads that write are not printed there, because the
+  main thread raises them when it waits for the thread.
+  """
+
+  def __init__(self, resume: str = "the same command goes on from there"):
+    """Prepares the message.
+
+    Args:
+      resume: how to go on afterwards.
+    """
+    self._resume = resume
+
+  def __enter__(self):
+    self._before = {}
+    for signum in (signal.SIGINT, signal.SIGTERM):
+      # Who started this process may have it ignore them, as `nohup` does.
+      if signal.getsignal(signum) is signal.SIG_IGN:
+        continue
+      try:
+        self._before[signum] = signal.signal(signum, self._end)
+      except ValueError:  # Only the main thread may.
+        break
+    import threading
+
+    self._hook, threading.excepthook = threading.excepthook, _report
+    return self
+
+  def __exit__(self, *exception):
+    import threading
+
+    threading.excepthook = self._hook
+    for signum, handler in self._before.items():
+      signal.signal(signum, handler)
+
+  def _end(self, signum, frame):
+    del frame
+    what = "interrupted" if signum == signal.SIGINT else "terminated"
+    try:
+      shown = _SHOW_CURSOR if sys.stderr.isatty() else ""
+      sys.stdout.flush()
+    except Exception:  # The signal may have come in the middle of writing.
+      shown = ""
+    os.write(2, f"{shown}{what}; {self._resume}\n".encode())
+    os._exit(128 + signum)
+
+
+def _report(args):
+  """An error that a thread ended with; see `threading.excepthook`."""
+  import threading
+
+  from vqvae_jax.errors import told_OneLine
+
+  if told_OneLine(args.exc_value) is None:
+    threading.__excepthook__(args)
