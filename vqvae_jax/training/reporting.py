@@ -149,15 +149,29 @@ class Reporter:
 
 
 def forget_after(path: epath.Path, stage: str, step: int):
-  """Drops the lines of a stage beyond `step`, and a line cut short."""
+  """Drops the lines of a stage beyond `step`, and a line cut short.
+
+  Lines of any other form are somebody else's, and stay as they are.
+  """
   if not path.exists():
     return
-  kept = []
-  for line in path.read_text().splitlines(keepends=True):
-    try:
-      entry = json.loads(line)
-    except ValueError:
-      continue
-    if entry["stage"] != stage or entry["step"] <= step:
-      kept.append(line if line.endswith("\n") else line + "\n")
-  replace(path, "".join(kept).encode())
+  content = path.read_bytes()
+  lines = [line + b"\n" for line in content.splitlines()]
+  kept = b"".join(line for line in lines if not _beyond(line, stage, step))
+  if kept != content:
+    replace(path, kept)
+
+
+def _beyond(line, stage, step):
+  """Whether a line is of a later step, or of ours and cut short."""
+  try:
+    entry = json.loads(line)
+  except (ValueError, RecursionError):
+    start = b'{"stage": '
+    return line.startswith(start) or start.startswith(line.strip())
+  return (
+    isinstance(entry, dict)
+    and entry.get("stage") == stage
+    and isinstance(entry.get("step"), int)
+    and entry["step"] > step
+  )
