@@ -70,7 +70,7 @@ def _report(args):
   """An error that a thread ended with; see `threading.excepthook`."""
   import threading
 
-  from vqvae_jax.errors import told_OneLine
+  from vqvae_jax.errors import told_in_one_line
 
-  if told_OneLine(args.exc_value) is None:
+  if told_in_one_line(args.exc_value) is None:
     threading.__excepthook__(args)
