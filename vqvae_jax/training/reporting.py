@@ -1,5 +1,6 @@
 """What a run shows and writes: screen, metrics.jsonl, TensorBoard, pictures."""
 
+import contextlib
 import json
 import time
 
@@ -51,9 +52,7 @@ class Reporter:
     # Object stores (gs://...) cannot append to a file.
     self._appends = "://" not in str(workdir)
     self._waiting: list[str] = []
-    self._board = tensorboardX.SummaryWriter(
-      str(self._workdir / "tensorboard" / stage), purge_step=start + 1
-    )
+    self._board = _open_board(self._workdir / "tensorboard" / stage, start)
     self._progress = progress.Progress(
       progress.TextColumn("{task.description}"),
       progress.BarColumn(bar_width=24),
@@ -146,6 +145,20 @@ class Reporter:
         highlight=False,
         soft_wrap=True,
       )
+
+
+def _open_board(folder, start):
+  """A writer that does not hang where its thread ends on a full disk.
+
+  Its queue has no bound, and is not waited for when the process ends: `close`
+  waits for the thread, which is enough where that lives.
+  """
+  board = tensorboardX.SummaryWriter(
+    str(folder), purge_step=start + 1, max_queue=0
+  )
+  with contextlib.suppress(AttributeError):
+    board.file_writer.event_writer._event_queue.cancel_join_thread()
+  return board
 
 
 def forget_after(path: epath.Path, stage: str, step: int):
