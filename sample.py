@@ -6,8 +6,6 @@ With --resume, the same command goes on where it stopped; with --verify, it only
 checks what is there.
 """
 
-import sys
-
 from vqvae_jax import stops
 
 RESUME = "--resume goes on from here"
@@ -29,4 +27,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  stops.leave(main())

@@ -10,8 +10,6 @@ settings that the run was started with:
   python train.py --resume=runs/mnist5k
 """
 
-import sys
-
 from vqvae_jax import stops
 
 
@@ -39,4 +37,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  stops.leave(main())

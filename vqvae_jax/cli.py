@@ -57,7 +57,8 @@ def run(
       line = told_in_one_line(error)
       if line is None:
         raise
-      print(f"error: {line}; what was saved stays, {resume}", file=sys.stderr)
+      kept = f"what was saved stays, and {resume}"
+      print(f"error: {line}; {kept}", file=sys.stderr)
       return 2
   return 0
 

@@ -87,6 +87,7 @@ def told_in_one_line(error: BaseException) -> str | None:
 _SIGNS = {
   "Out of memory": "the device has not enough memory for this",
   "out of memory": "the device has not enough memory for this",
+  "array is too big": "an array would be larger than any memory",
   "No space left on device": "no space left on the disk",
   "Disk quota exceeded": "the disk quota is used up",
   "Read-only file system": "the disk is read-only",

@@ -44,13 +44,14 @@ class OneLine:
         break
     import threading
 
-    self._hook, threading.excepthook = threading.excepthook, _report
+    self._hooks = threading.excepthook, sys.unraisablehook
+    threading.excepthook, sys.unraisablehook = _report, _report_unraisable
     return self
 
   def __exit__(self, *exception):
     import threading
 
-    threading.excepthook = self._hook
+    threading.excepthook, sys.unraisablehook = self._hooks
     for signum, handler in self._before.items():
       signal.signal(signum, handler)
 
@@ -66,11 +67,34 @@ class OneLine:
     os._exit(128 + signum)
 
 
+def leave(code: int):
+  """Ends the process with this exit code, and says nothing more.
+
+  What libraries do at the exit may be cut short: the work is done.
+  """
+  import threading
+
+  threading.excepthook, sys.unraisablehook = _report, _report_unraisable
+  for signum in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(signum, lambda *_: os._exit(code))
+  sys.exit(code)
+
+
 def _report(args):
   """An error that a thread ended with; see `threading.excepthook`."""
   import threading
 
-  from vqvae_jax.errors import told_OneLine
+  from vqvae_jax.errors import told_in_one_line
 
-  if told_OneLine(args.exc_value) is None:
+  if told_in_one_line(args.exc_value) is None:
     threading.__excepthook__(args)
+
+
+def _report_unraisable(args):
+  """An error that nobody could be told; see `sys.unraisablehook`."""
+  from vqvae_jax.errors import told_in_one_line
+
+  # TensorStore calls back into event loops of saves that have failed.
+  late = "Event loop is closed" in str(args.exc_value)
+  if not late and told_in_one_line(args.exc_value) is None:
+    sys.__unraisablehook__(args)

@@ -9,8 +9,6 @@ images are read once, at the end. The report is OUT/report.html. The same
 command goes on where it stopped.
 """
 
-import sys
-
 from vqvae_jax import stops
 
 
@@ -32,4 +30,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  stops.leave(main())

@@ -83,9 +83,7 @@ class Reporter:
     # Two runs, so that TensorBoard draws both in one chart; a folder for each
     # stage, because what is beyond `start` is dropped from the whole folder.
     self._boards = {
-      run: tensorboardX.SummaryWriter(
-        str(self._workdir / stage / run), purge_step=start + 1
-      )
+      run: _open_board(self._workdir / stage / run, start)
       for run in ("train", "validation")
     }
     settings = self._workdir / "config.json"
@@ -168,16 +166,44 @@ def _code(path):
   return "".join(f"    {line}\n" for line in path.read_text().splitlines())
 
 
+def _open_board(folder, start):
+  """A writer that does not hang where its thread ends on a full disk.
+
+  Its queue has no bound, and is not waited for when the process ends: `close`
+  waits for the thread, which is enough where that lives.
+  """
+  board = tensorboardX.SummaryWriter(
+    str(folder), purge_step=start + 1, max_queue=0
+  )
+  with contextlib.suppress(AttributeError):
+    board.file_writer.event_writer._event_queue.cancel_join_thread()
+  return board
+
+
 def forget_after(path: epath.Path, stage: str, step: int):
-  """Drops the lines of a stage beyond `step`, and a line cut short."""
+  """Drops the lines of a stage beyond `step`, and a line cut short.
+
+  Lines of any other form are somebody else's, and stay as they are.
+  """
   if not path.exists():
     return
-  kept = []
-  for line in path.read_text().splitlines(keepends=True):
-    try:
-      entry = json.loads(line)
-    except ValueError:
-      continue
-    if entry["stage"] != stage or entry["step"] <= step:
-      kept.append(line if line.endswith("\n") else line + "\n")
-  replace(path, "".join(kept).encode())
+  content = path.read_bytes()
+  lines = [line + b"\n" for line in content.splitlines()]
+  kept = b"".join(line for line in lines if not _beyond(line, stage, step))
+  if kept != content:
+    replace(path, kept)
+
+
+def _beyond(line, stage, step):
+  """Whether a line is of a later step, or of ours and cut short."""
+  try:
+    entry = json.loads(line)
+  except (ValueError, RecursionError):
+    start = b'{"stage": '
+    return line.startswith(start) or start.startswith(line.strip())
+  return (
+    isinstance(entry, dict)
+    and entry.get("stage") == stage
+    and isinstance(entry.get("step"), int)
+    and entry["step"] > step
+  )

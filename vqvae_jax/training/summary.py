@@ -48,12 +48,8 @@ def best_metrics(
   Those with the least loss, or the latest where the loss does not select.
   """
   path = folder / "metrics.jsonl"
-  lines = path.read_text().splitlines() if path.exists() else []
-  evaluated = [
-    entry
-    for entry in map(json.loads, lines)
-    if entry["stage"] == name and f"{VALIDATION}loss" in entry
-  ]
+  lines = path.read_bytes().splitlines() if path.exists() else []
+  evaluated = [entry for entry in map(_entry, lines) if _is_of(entry, name)]
   if not evaluated:
     return {}
   best = evaluated[-1]
@@ -61,3 +57,19 @@ def best_metrics(
     best = min(evaluated, key=lambda entry: entry[f"{VALIDATION}loss"])
   likelihood = getattr(stages.settings(name, config), "likelihood", "gaussian")
   return with_units(best, likelihood)
+
+
+def _entry(line):
+  """What a line holds; None for a line of somebody else's."""
+  try:
+    return json.loads(line)
+  except (ValueError, RecursionError):
+    return None
+
+
+def _is_of(entry, name):
+  return (
+    isinstance(entry, dict)
+    and entry.get("stage") == name
+    and isinstance(entry.get(f"{VALIDATION}loss"), float)
+  )
