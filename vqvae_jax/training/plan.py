@@ -19,7 +19,7 @@ from jaxtyping import PyTree
 from vqvae_jax.config import StageConfig
 from vqvae_jax.data import Data, DataSpec
 from vqvae_jax.errors import ConfigError
-from vqvae_jax.progress import duration
+from vqvae_jax.progress import duration, rate
 from vqvae_jax.sharding import local_rows, to_global
 from vqvae_jax.training import state as st
 from vqvae_jax.training.checkpoints import KEEP
@@ -310,10 +310,11 @@ def lines(
   """
   found = []
   for cost in costs:
+    speed = rate(cost.batch_size / cost.step_seconds, "images")
     found.append(
       f"{cost.title}: {_rounded(cost.parameters)} parameters; {cost.steps:,} "
-      f"steps of {cost.batch_size:,} images at {cost.step_seconds:.3g} s: "
-      f"about {duration(cost.seconds)}"
+      f"steps of {cost.batch_size:,} images at {speed}: about "
+      f"{duration(cost.seconds)}"
     )
   total = sum(cost.seconds for cost in costs)
   compiling = sum(cost.compile_seconds for cost in costs)
