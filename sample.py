@@ -6,23 +6,25 @@ With --resume, the same command goes on where it stopped; with --verify, it only
 checks what is there.
 """
 
-import sys
+from vqvae_jax import stops
 
-from vqvae_jax import cli
-from vqvae_jax.config import SampleConfig
+RESUME = "--resume goes on from here"
 
 
 def main() -> int:
-  def action(config):
-    # Here, so that --help and mistakes answer at once.
-    from vqvae_jax.generation import generate
+  # The imports are in here, so that Ctrl-C is one line during them, and --help
+  # and mistakes answer at once.
+  with stops.OneLine(RESUME):
+    from vqvae_jax import cli
+    from vqvae_jax.config import SampleConfig
 
-    generate(config)
+    def action(config):
+      from vqvae_jax.generation import generate
 
-  return cli.run(
-    SampleConfig, action, __doc__, resume="--resume goes on from here"
-  )
+      generate(config)
+
+    return cli.run(SampleConfig, action, __doc__, resume=RESUME)
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  stops.leave(main())

@@ -2,25 +2,39 @@
 
   python train.py
   python train.py --dataset=folder:photos --image-size=64
+  python train.py --dataset=folder:photos --image-size=64 --plan
 
-Run again, the same command goes on where it stopped.
+Run again, the same command goes on where it stopped. So does this, by the
+settings that the run was started with:
+
+  python train.py --resume=runs/mnist5k
 """
 
-import sys
-
-from vqvae_jax import cli
-from vqvae_jax.config import Config
+from vqvae_jax import stops
 
 
 def main() -> int:
-  def action(config):
-    # Here, so that --help and mistakes answer at once.
-    from vqvae_jax.training import train
+  # The imports are in here, so that Ctrl-C is one line during them, and --help
+  # and mistakes answer at once.
+  with stops.OneLine():
+    from vqvae_jax import cli
+    from vqvae_jax.config import Config
 
-    train(config)
+    def default(args):
+      run = cli.value_of("--resume", args)
+      if run is None:
+        return None
+      from vqvae_jax.training.workdir import resumed_config
 
-  return cli.run(Config, action, __doc__)
+      return resumed_config(run)
+
+    def action(config):
+      from vqvae_jax.training import train
+
+      train(config)
+
+    return cli.run(Config, action, __doc__, default=default)
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  stops.leave(main())

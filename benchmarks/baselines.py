@@ -33,6 +33,7 @@ from vqvae_jax.config import (
   TokenizerConfig,
 )
 from vqvae_jax.data import load_data
+from vqvae_jax.files import expand
 from vqvae_jax.generation import load
 from vqvae_jax.training import train
 
@@ -129,8 +130,8 @@ def draw(rows, latents, labels, out):
     handles, np.unique(labels), loc="center left", bbox_to_anchor=(1, 0.5)
   )
   axes.set_title("training images in 2 latents", fontsize=10)
-  pathlib.Path(out).parent.mkdir(parents=True, exist_ok=True)
-  figure.savefig(out, dpi=110)
+  expand(out).parent.mkdir(parents=True, exist_ok=True)
+  figure.savefig(expand(out), dpi=110)
 
 
 def main():
@@ -144,7 +145,7 @@ def main():
   rows, table = [], []
   for name, (title, model, _) in MODELS.items():
     config = configure(name, options)
-    fresh = not pathlib.Path(config.workdir, "config.json").exists()
+    fresh = not (expand(config.workdir) / "config.json").exists()
     start = time.monotonic()
     train(config)
     seconds = f"{time.monotonic() - start:.0f}" if fresh else "resumed"

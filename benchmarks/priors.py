@@ -25,6 +25,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from vqvae_jax.config import Config, PriorConfig
 from vqvae_jax.data import load_data
+from vqvae_jax.files import expand
 from vqvae_jax.generation import load
 from vqvae_jax.study.judges import SIMPLE, Part, predict, train_judge
 from vqvae_jax.training import train
@@ -53,7 +54,7 @@ class Options:
 
 def run(options, kind, folder, steps):
   """Trains a prior in a folder of its own; gives its validation metrics."""
-  tokenizer = pathlib.Path(options.workdir) / "tokenizer-run"
+  tokenizer = expand(options.workdir) / "tokenizer-run"
   if not folder.exists():
     folder.mkdir(parents=True)
     shutil.copy(tokenizer / "config.json", folder)
@@ -90,7 +91,7 @@ def drawn(model, count):
 
 def main():
   options = tyro.cli(Options, description=__doc__)
-  root = pathlib.Path(options.workdir)
+  root = expand(options.workdir)
   mnist = Config(
     dataset="mnist",
     data_dir=options.data_dir,

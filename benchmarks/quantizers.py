@@ -32,6 +32,7 @@ import tyro
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from vqvae_jax.config import Config, TokenizerConfig
+from vqvae_jax.files import expand
 from vqvae_jax.training import train
 
 SONNET = {
@@ -98,7 +99,7 @@ def schemes(steps: int) -> dict[str, TokenizerConfig]:
 
 def measure(name: str, tokenizer: TokenizerConfig, options: Options):
   """Trains a row, and gives its lines of metrics.jsonl by step."""
-  folder = pathlib.Path(options.workdir) / name.replace(", ", "_")
+  folder = expand(options.workdir) / name.replace(", ", "_")
   train(
     Config(
       dataset="cifar10",

@@ -95,7 +95,7 @@ def test_each_process_reads_its_share_and_the_first_one_speaks(runs):
   # 14 are the validation images that are pictured, 16 would be whole batches.
   assert "rows of a batch: [8, 14]" in first
   assert "rows of a batch: [8, 14]" in second
-  assert "done:" in first and "done:" not in second
+  assert "done in" in first and "done in" not in second
   lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
   steps = [json.loads(line)["step"] for line in lines]
   assert steps == [*range(1, 7), *range(1, 7)]

@@ -98,7 +98,7 @@ def test_bad_input_is_one_line_before_training(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
   ("flags", "said"),
   [
-    (["--workdir=nowhere"], "nowhere is no run folder"),
+    (["--workdir=nowhere"], "nowhere does not exist"),
     (["--workdir=nowhere", "--top-p=0"], "--top-p 0.0 is not in (0, 1]"),
     (["--workdir=nowhere", "--temperature=nan"], "--temperature nan"),
   ],

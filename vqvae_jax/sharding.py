@@ -5,6 +5,7 @@ Under `jax.jit` the code sees global arrays, so sums over a batch are sums over
 all devices and no collective is written by hand.
 """
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +13,12 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from vqvae_jax import rendezvous
 from vqvae_jax.errors import ConfigError
 
 DATA_AXIS = "data"
+# Seconds that processes wait for each other at the start.
+WAIT = 300
 
 
 def start_processes(
@@ -38,11 +42,21 @@ def start_processes(
   Raises:
     ConfigError: if the processes do not find each other.
   """
+  if coordinator is not None:
+    rendezvous.meet(coordinator, num_processes, process_index, WAIT)
+  else:
+    print(
+      f"waiting for the other processes of the cluster, up to {WAIT // 60} "
+      "minutes",
+      file=sys.stderr,
+      flush=True,
+    )
   try:
     jax.distributed.initialize(
       coordinator,
       num_processes,
       process_index,
+      initialization_timeout=WAIT,
       shutdown_timeout_seconds=wait_at_exit,
     )
   except (RuntimeError, ValueError) as error:

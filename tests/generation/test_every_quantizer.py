@@ -36,7 +36,7 @@ def test_train_encode_decode_sample(scheme, dataset, tmp_path):
   screen = tiny.run(dataclasses.replace(config, tokenizer=tokenizer))
   model = vqvae_jax.load(tmp_path)
   several = {"residual": (2,), "product": (2,)}.get(scheme, ())
-  assert f"{4 * (several or (1,))[0]} ids an image" in screen
+  assert f"{4 * (several or (1,))[0]} ids per image" in screen
   images = load_data(model.config)["validation"].images[:6]
   ids = model.encode(images)
   assert ids.shape == (6, 2, 2, *several)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vqvae_jax.training import pictures
+from vqvae_jax.training import pictures, stage_pictures
 
 GAP = pictures.GAP
 
@@ -37,7 +37,7 @@ def test_to_uint8_rounds_and_clips():
 
 @pytest.mark.parametrize(
   "height, width, channels, factor",
-  [(28, 28, 1, 2), (32, 32, 3, 1), (8, 14, 1, 4), (64, 100, 3, 1)],
+  [(28, 28, 1, 2), (32, 32, 3, 2), (8, 14, 1, 4), (64, 100, 3, 1)],
 )
 def test_grid_enlarges_by_a_whole_factor(height, width, channels, factor):
   images = drawn(7, height, width, channels)
@@ -95,3 +95,85 @@ def test_usage_plot_shows_the_codes_in_use(counts):
   assert {(255, 255, 255), (0, 0, 0)} <= colours
   coloured = (plot.max(axis=-1) - plot.min(axis=-1) > 50).sum()
   assert coloured > 500
+
+
+@pytest.mark.parametrize("height, width", [(28, 28), (8, 90), (90, 8), (1, 1)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_names_stand_in_margins_of_their_own(height, width, channels):
+  images = drawn(6, height, width, channels)
+  names = [
+    "cat",
+    "a dog of a breed with a name that goes on and on",
+    "\u00e9\u0436",
+  ]
+  bare = pictures.grid(images, 2)
+  page = pictures.grid(images, 2, names, ["left", "right"], title="some")
+  assert page.shape[-1] == 3
+  # No image is covered: all pixels are there, in the same order.
+  found = page[(page != 255).any(axis=-1)]
+  colours = {
+    tuple(c) for c in np.broadcast_to(bare, (*bare.shape[:2], 3)).reshape(-1, 3)
+  }
+  assert colours - {(255, 255, 255)} <= {tuple(c) for c in found}
+  # A name stands beside its own row.
+  rows = pictures.grid(np.full_like(images, 255), 2, ["", "cat", ""])
+  dark = np.flatnonzero((rows < 128).any(axis=(1, 2)))
+  assert rows.shape[0] / 3 <= dark.min() <= dark.max() <= rows.shape[0] * 2 / 3
+
+
+def test_a_name_without_letters_in_the_font_is_a_number():
+  lacking = [
+    "\u732b",
+    "\u0645\u0631\u062d\u0628\u0627",
+    "\U0001f436",
+    "a\ud800",
+    "x\u001b[1m",
+  ]
+  for name in lacking:
+    assert pictures.legible(["cat", name]) == ["cat", "class 1"]
+  drawn_names = [
+    "cat",
+    "\u00e4pfel",
+    "\u043a\u043e\u0442",
+    "\u03b3",
+    "1 % & <b>",
+    "_",
+  ]
+  assert pictures.legible(drawn_names) == drawn_names
+  # A letter with its accent apart, as macOS writes file names.
+  assert pictures.legible(["a\u0308pfel"]) == ["\u00e4pfel"]
+
+
+def test_a_long_name_is_wrapped_and_shortened():
+  lines = pictures._lines("first_second_third_" * 9, 100, 3)
+  assert len(lines) == 3
+  assert lines[-1].endswith("\u2026")
+  assert all(pictures._font().getlength(line) <= 100 for line in lines)
+  assert pictures._lines("cat", 100, 3) == ["cat"]
+
+
+def test_code_map_has_a_square_for_each_id():
+  ids = np.array([[[0, 1, 2], [3, 4, 255]], [[0, 0, 0], [0, 0, 1]]])
+  page = pictures.code_map(ids, 8, 12)
+  assert page.shape == (2, 8, 12, 3)
+  squares = page.reshape(2, 2, 4, 3, 4, 3)
+  assert (squares == squares[:, :, :1, :, :1]).all()
+  # Equal ids have equal colours, others differ.
+  colours = squares[:, :, 0, :, 0].reshape(-1, 3)
+  for a, first in zip(ids.ravel(), colours, strict=True):
+    for b, second in zip(ids.ravel(), colours, strict=True):
+      assert (a == b) == bool((first == second).all())
+
+
+def test_validation_pictures_show_every_class():
+  labels = np.array([2] * 40 + [0] * 3 + [1] * 9)
+  rows = stage_pictures.of_each_class(labels, 3, 8)
+  assert [len(row) for row in rows] == [3, 8, 8]
+  for label, row in enumerate(rows):
+    assert (labels[row] == label).all()
+    assert len(set(row)) == len(row)
+  # Spread over the class, not its first files alone.
+  assert rows[2][0] == 0
+  assert rows[2][-1] == 39
+  # A class may be absent.
+  assert [len(r) for r in stage_pictures.of_each_class(labels, 4, 8)][3] == 0

@@ -104,6 +104,10 @@ def test_unused_codes_are_warned_of(options, flag):
   warning = task.warning({"codes": np.array([[9, 0, 1, 0, 0]])})
   assert "40% of the codes are in use" in warning
   assert flag in warning
+  # A short run may not have come to its codes yet.
+  assert "first try more --tokenizer.steps" in warning
+  longer = tokenizer_task(dataclasses.replace(TOKENIZER, **options, steps=1400))
+  assert "steps" not in longer.warning({"codes": np.array([[9, 0, 1, 0, 0]])})
   # Three ids cannot use half of ten codes.
   few = np.array([[1, 1, 1, 0, 0, 0, 0, 0, 0, 0]])
   assert task.warning({"codes": few}) is None

@@ -12,6 +12,7 @@ from vqvae_jax.config.stage import StageConfig
 from vqvae_jax.config.study import StudyConfig
 from vqvae_jax.config.tokenizer import (
   MAX_DEFAULT_IDS,
+  MAX_QUICK_IDS,
   TokenizerConfig,
   resolve_stride,
 )
@@ -19,6 +20,7 @@ from vqvae_jax.config.training import Config, from_dict
 
 __all__ = [
   "MAX_DEFAULT_IDS",
+  "MAX_QUICK_IDS",
   "BaselineConfig",
   "Config",
   "PriorConfig",

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import ClassVar, Literal
 
-from vqvae_jax.config import checks
+from vqvae_jax.config import checks, from_step
 from vqvae_jax.errors import ConfigError
 
 Mode = Literal["prior", "perturb", "mix", "inpaint", "walk", "reconstruct"]
@@ -33,6 +33,9 @@ class SampleConfig:
 
   # Run folder of train.py; --verify needs none.
   workdir: str | None = None
+  # Take this checkpoint instead of the newest, of the last stage: 200, or of
+  # the one that is named: tokenizer:200.
+  from_step: str | None = None
   # Folder for the images, manifest.json and grid.png; new or empty, unless
   # --resume or --worker.
   out: str = "out"
@@ -104,6 +107,7 @@ class SampleConfig:
     checks.choices(self)
     if self.workdir is None and not self.verify:
       raise ConfigError("--workdir is missing: the run folder of train.py")
+    from_step.parse(self.from_step)
     for name in ("num_images", "batch_size", "shard_size"):
       checks.at_least(self, name, 1)
     if self.format == "tfds" and "://" in self.out:

@@ -5,7 +5,7 @@ import pathlib
 import re
 from typing import Any, ClassVar, Literal
 
-from vqvae_jax.config import checks
+from vqvae_jax.config import checks, from_step
 from vqvae_jax.config.baseline import BaselineConfig
 from vqvae_jax.config.prior import PriorConfig
 from vqvae_jax.config.tokenizer import TokenizerConfig
@@ -34,11 +34,19 @@ class Config:
   # Run folder: configuration, checkpoints, metrics, pictures. By default
   # runs/ and the name of the data set, with that of a baseline.
   workdir: str | None = None
+  # Go on with the run in this folder, by its settings; other flags change
+  # them. It takes the place of --workdir.
+  resume: str | None = None
+  # Go on from this checkpoint instead of the newest, of the last stage: 200,
+  # or of the one that is named: tokenizer:200. Newer ones are set aside.
+  from_step: str | None = None
   # What learns: vqvae (tokenizer and prior), or a baseline, in one stage: ae
   # (autoencoder), vae, beta_vae, dcgan.
   model: Model = "vqvae"
   # What to train: all (of a vqvae: tokenizer, then prior), or one of the two.
   stage: Stage = "all"
+  # Only say what the run will take (time, memory, disk), and stop.
+  plan: bool = False
   # Seed of splits, initial weights, order of images, dropout.
   seed: int = 0
   # Images in one global batch.
@@ -94,6 +102,7 @@ class Config:
     if self.channels not in (None, 1, 3):
       raise ConfigError(f"--channels {self.channels} is neither 1 nor 3")
     checks.at_least(self, "batch_size", 1)
+    from_step.parse(self.from_step)
     checks.at_least(self, "seed", 0)
     if self.seed >= 2**31:
       raise ConfigError(f"--seed {self.seed} is not below 2**31")
@@ -111,6 +120,11 @@ class Config:
         ) from None
     if self.labels_csv == "":
       raise ConfigError("--labels-csv is empty; write --labels-csv=FILE")
+    if self.resume is not None and self.workdir not in (None, self.resume):
+      raise ConfigError(
+        f"--resume {self.resume} and --workdir {self.workdir} both name the "
+        "run folder; give one of them"
+      )
     checks.processes(self)
     if self.model != "vqvae":
       if self.stage != "all":
@@ -130,8 +144,8 @@ class Config:
     A baseline's name comes after that, so that runs of several models on one
     data set do not meet.
     """
-    if self.workdir is not None:
-      return self.workdir
+    if self.workdir or self.resume:
+      return self.workdir or self.resume
     kind, _, path = self.dataset.partition(":")
     if kind in ("folder", "npz", "tfds-dir"):
       # Made absolute first, because "." and ".." have no name of their own.

@@ -15,8 +15,9 @@ from vqvae_jax.data.images import MAX_PIXELS, Shape
 from vqvae_jax.data.intensity import find_range, warn_of_darkness
 from vqvae_jax.data.sources import JoinedSource, open_dataset
 from vqvae_jax.data.spec import DataSpec
-from vqvae_jax.data.split import Split, UnknownRangeError, report
+from vqvae_jax.data.split import Split, UnknownRangeError
 from vqvae_jax.errors import DataError
+from vqvae_jax.progress import counted
 
 # Splits of at most this size, decoded, are held in memory.
 MAX_MEMORY_BYTES = 2 * 2**30
@@ -28,6 +29,11 @@ class Data:
 
   spec: DataSpec
   splits: Mapping[str, Split]
+  # Images kept for testing; None where a test split of the set's own waits
+  # unopened.
+  num_test: int | None = None
+  # Images that `num_train_images` leaves out.
+  num_unused: int = 0
 
   def __getitem__(self, split: str) -> Split:
     return self.splits[split]
@@ -54,7 +60,7 @@ def load_data(
       the settings.
   """
   dataset = _open(config)
-  source, train, validation, test = _cut(dataset, config)
+  source, train, validation, test, held_out = _cut(dataset, config)
   _check_classes(source, train, validation, config)
   parts = {"train": train, "validation": validation}
   shape = _common_shape(source, parts, config)
@@ -65,7 +71,8 @@ def load_data(
     loaded["test"] = _open_test(test, spec, config)
     if _fits(loaded["test"]):
       loaded["test"].decode_all("reading test images")
-  return Data(spec, {name: loaded[name] for name in splits})
+  unused = len(source) - len(train) - len(validation) - (held_out or 0)
+  return Data(spec, {name: loaded[name] for name in splits}, held_out, unused)
 
 
 def check_split(config: Config, split: str, spec: DataSpec | None = None):
@@ -89,7 +96,7 @@ def check_split(config: Config, split: str, spec: DataSpec | None = None):
   if split != "test":
     return
   dataset = _open(config)
-  test = _cut(dataset, config)[-1]
+  test = _cut(dataset, config)[3]
   for _ in _open_test(test, spec, config).rows("checking test images"):
     pass
 
@@ -108,7 +115,8 @@ def _open(config):
 
 
 def _cut(dataset, config):
-  """The joint source, train and validation indices, and how to get test."""
+  """The joint source, train and validation indices, how to get test, and how
+  many it has if it is cut off."""
   train_source = dataset.splits["train"]()
   sources = [train_source]
   if "validation" in dataset.splits:
@@ -130,6 +138,8 @@ def _cut(dataset, config):
     def test():
       opened = dataset.splits["test"]()
       return opened, np.arange(len(opened))
+
+    num_test = None
   else:
     train, held_out = hold_out(train, cuts.FIXED_SEED, leave=2)
 
@@ -138,6 +148,7 @@ def _cut(dataset, config):
         raise DataError(f"{dataset.name} has too few images for a test split")
       return source, held_out
 
+    num_test = len(held_out)
   if config.num_train_images is not None:
     pool = np.concatenate([train, validation])
     pool = cuts.choose(
@@ -146,7 +157,7 @@ def _cut(dataset, config):
     train, validation = hold_out(pool, config.seed, leave=1)
   elif not len(validation):
     train, validation = hold_out(train, config.seed, leave=1)
-  return source, train, validation, test
+  return source, train, validation, test, num_test
 
 
 def _check_classes(source, train, validation, config):
@@ -187,7 +198,7 @@ def _common_shape(source, parts, config, expected=None):
     # Nothing is left to be learnt from the headers.
     return expected or Shape(size, size, config.channels)
   indices = np.concatenate(list(parts.values()))
-  shapes = report(
+  shapes = counted(
     (source.shape(int(i)) for i in indices), len(indices), "reading headers"
   )
   channels, first = 1, None

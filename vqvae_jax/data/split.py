@@ -3,9 +3,7 @@
 import collections
 import concurrent.futures
 import os
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +12,7 @@ from jaxtyping import Int, Int32, UInt8
 from vqvae_jax.data.images import Shape, fit, to_uint8
 from vqvae_jax.data.sources import Example, Source
 from vqvae_jax.errors import DataError
+from vqvae_jax.progress import counted
 
 # Images that are read ahead for each thread; more would only wait in memory.
 _AHEAD = 4
@@ -137,14 +136,4 @@ def in_order(read: Callable[[int], T], count: int, what: str) -> Iterator[T]:
       while waiting:
         yield waiting.popleft().result()
 
-  return report(results(), count, what)
-
-
-def report(items: Iterable, total: int, what: str) -> Iterator:
-  """The items again; says how far it is every two seconds."""
-  said = time.monotonic()
-  for done, item in enumerate(items):
-    if time.monotonic() - said > 2:
-      said = time.monotonic()
-      print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
-    yield item
+  return counted(results(), count, what)

@@ -1,5 +1,6 @@
 """A trained baseline as an object on arrays."""
 
+from collections.abc import Mapping
 from functools import cached_property, partial
 
 import jax
@@ -45,14 +46,30 @@ class BaselineModel:
     step: that step.
   """
 
-  def __init__(self, workdir: epath.PathLike, mesh: Mesh | None = None):
+  def __init__(
+    self,
+    workdir: epath.PathLike,
+    mesh: Mesh | None = None,
+    steps: Mapping[str, int] | None = None,
+  ):
+    """Loads the baseline; see `load`.
+
+    Args:
+      workdir: the run folder.
+      mesh: the devices to work on, by default all.
+      steps: steps of the checkpoints by stage, by default the newest.
+    """
     info = folder.read(workdir)
     self.config = info.config
     self.spec: DataSpec = info.spec
     self.mesh = mesh or make_mesh()
     self.network = build_baseline(info.config, info.spec)
     loaded, self.step = load_baseline(
-      workdir, info.config, info.spec, self.mesh
+      workdir,
+      info.config,
+      info.spec,
+      self.mesh,
+      (steps or {}).get(folder.BASELINE),
     )
     self.variables = (
       as_applied(loaded)

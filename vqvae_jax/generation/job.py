@@ -112,7 +112,7 @@ def _generate(config, console):
       wait_at_exit=PATIENCE,
     )
     index, workers = jax.process_index(), jax.process_count()
-  model = load(config.workdir, local_mesh())
+  model = load(config.workdir, local_mesh(), config.from_step)
   planned = modes.make_plan(config, model)
   settings = {
     "mode": config.mode,

@@ -1,5 +1,6 @@
 """A trained VQ-VAE and its prior as an object on arrays."""
 
+from collections.abc import Mapping
 from functools import cached_property, partial
 
 import jax
@@ -44,7 +45,20 @@ class Model:
     tokenizer_step: that step.
   """
 
-  def __init__(self, workdir: epath.PathLike, mesh: Mesh | None = None):
+  def __init__(
+    self,
+    workdir: epath.PathLike,
+    mesh: Mesh | None = None,
+    steps: Mapping[str, int] | None = None,
+  ):
+    """Loads the tokenizer; see `load`.
+
+    Args:
+      workdir: the run folder.
+      mesh: the devices to work on, by default all.
+      steps: steps of the checkpoints by stage, by default the newest.
+    """
+    self._steps = steps or {}
     info = folder.read(workdir)
     self.config = info.config
     self.spec: DataSpec = info.spec
@@ -53,7 +67,7 @@ class Model:
     self.prior = build_prior(info.config, info.spec)
     self._workdir = workdir
     self.tokenizer_variables, self.tokenizer_step = load_tokenizer(
-      workdir, info.config, info.spec, self.mesh
+      workdir, info.config, info.spec, self.mesh, self._steps.get("tokenizer")
     )
     rows = split(self.mesh)
     self._encode = jax.jit(
@@ -67,7 +81,14 @@ class Model:
   @cached_property
   def prior_variables(self) -> PyTree:
     """The prior's best weights; loaded at first use."""
-    variables, _ = load_prior(self._workdir, self.config, self.spec, self.mesh)
+    variables, _ = load_prior(
+      self._workdir,
+      self.config,
+      self.spec,
+      self.mesh,
+      self._steps.get("prior"),
+      self.tokenizer_digest,
+    )
     return variables["params"]
 
   @cached_property

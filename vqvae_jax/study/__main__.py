@@ -9,21 +9,25 @@ images are read once, at the end. The report is OUT/report.html. The same
 command goes on where it stopped.
 """
 
-import sys
-
-from vqvae_jax import cli
-from vqvae_jax.config import StudyConfig
+from vqvae_jax import stops
 
 
 def main() -> int:
-  def action(config):
-    # Here, so that --help and mistakes answer at once.
-    from vqvae_jax.study.run import study
+  # The imports are in here, so that Ctrl-C is one line during them, and --help
+  # and mistakes answer at once.
+  with stops.OneLine():
+    from vqvae_jax import cli
+    from vqvae_jax.config import StudyConfig
 
-    study(config)
+    def action(config):
+      from vqvae_jax.study.run import study
 
-  return cli.run(StudyConfig, action, __doc__, prog="python -m vqvae_jax.study")
+      study(config)
+
+    return cli.run(
+      StudyConfig, action, __doc__, prog="python -m vqvae_jax.study"
+    )
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  stops.leave(main())

@@ -42,7 +42,7 @@ def train_generator(
   before a kill do not.
   """
   config = study.run_config(seed, str(folder / model), model)
-  _timed(folder / f"{model}.json", lambda: train(config, console))
+  _timed(folder / f"{model}.json", lambda: train(config, console, brief=True))
 
 
 def draw(

@@ -1,12 +1,22 @@
 """Checkpoints of a stage. The only module that knows Orbax.
 
-A checkpoint holds three items: `model`, the best weights, which is all that
+A checkpoint holds four items: `model`, the best weights, which is all that
 sampling loads; `training`, the rest of the state; `data`, the place in the
-data. Orbax writes them under a temporary name and renames, so a checkpoint is
-whole or absent.
+data; `digests`, checksums of the other three, which are compared whenever one
+of them is loaded. Orbax writes them under a temporary name and renames, so a
+checkpoint is whole or absent.
 """
 
+import contextlib
+import gc
 import hashlib
+import logging
+import pathlib
+import sys
+import threading
+import warnings
+from collections.abc import Awaitable
+from typing import Any
 
 import grain
 import jax
@@ -15,120 +25,363 @@ from etils import epath
 from jaxtyping import PyTree
 from orbax.checkpoint import v1 as ocp
 
-from vqvae_jax.errors import RunError
+from vqvae_jax.errors import RunError, told_in_one_line, warn
+from vqvae_jax.files import pretty_json, read_json
 from vqvae_jax.training.state import TrainState, weights_to_use
 
 KEEP = 2
+DIGESTS = "digests"
+# Suffix of checkpoints that a run no longer goes on from.
+SET_ASIDE = ".set-aside"
+
+# Orbax raises each error that it logs; the log alone would be a traceback on
+# the screen.
+logging.getLogger("absl").addFilter(
+  lambda record: "orbax" not in pathlib.Path(record.pathname).parts
+)
 
 
 class Checkpoints:
   """The checkpoints under one folder, the newest two of them kept."""
 
-  def __init__(self, directory: epath.PathLike):
-    self._checkpointer = ocp.training.Checkpointer(
-      epath.Path(directory).absolute(),
-      preservation_policy=ocp.training.preservation_policies.LatestN(KEEP),
-      cleanup_tmp_directories=True,
-    )
+  def __init__(self, directory: epath.PathLike, built_upon: PyTree = None):
+    """Looks at the folder; nothing is written before the first `save`.
+
+    Args:
+      directory: folder of the stage's checkpoints.
+      built_upon: arrays that the stage reads and does not change (the
+        tokenizer's, of a prior); their digest is kept with each checkpoint.
+    """
+    self._directory = epath.Path(directory).absolute()
+    self._built_upon = digest(built_upon) if built_upon else None
+    self._checkpointer = None
 
   def __enter__(self):
     return self
 
-  def __exit__(self, *exception):
-    self.close()
+  def __exit__(self, kind, error, trace):
+    # An error of the last save must not hide the one that ended the training.
+    with contextlib.suppress(Exception) if error else contextlib.nullcontext():
+      self.close()
 
   @property
   def latest_step(self) -> int | None:
     """Step of the newest checkpoint, or None."""
-    latest = self._checkpointer.latest
-    return None if latest is None else latest.step
+    return latest_step(self._directory)
 
   def save(self, state: TrainState, iterator: grain.DatasetIterator):
     """Starts to write the state, which may be donated once this returns.
 
     Args:
-      state: of the training.
-      iterator: over the training data, at the same place.
+      state: state of the training.
+      iterator: iterator over the training data, at the same place.
     """
+    if self._checkpointer is None:
+      self._checkpointer = ocp.training.Checkpointer(
+        self._directory,
+        preservation_policy=ocp.training.preservation_policies.LatestN(KEEP),
+        cleanup_tmp_directories=True,
+      )
     # Before the first evaluation no weights are known to be the best.
     known = bool(np.isfinite(state.best_loss))
-    self._checkpointer.save_checkpointables_async(
-      int(state.step),
-      {
-        "model": {
-          "variables": state.best if known else weights_to_use(state),
-          "step": state.best_step if known else state.step,
-        },
-        "training": state.replace(best={}),
-        # One number, the same in every process: Orbax would keep the iterator
-        # itself by process, for as many as there are now.
-        "data": iterator.get_state(),
+    items = {
+      "model": {
+        "variables": state.best if known else weights_to_use(state),
+        "step": state.best_step if known else state.step,
       },
-      force=True,
+      "training": state.replace(best={}),
+      # One number, the same in every process: Orbax would keep the iterator
+      # itself by process, for as many as there are now.
+      "data": iterator.get_state(),
+    }
+    step = int(state.step)
+    digests = _Digests(step, items, self._built_upon)
+    self._checkpointer.save_checkpointables_async(
+      step, {**items, DIGESTS: digests}, force=True
     )
 
   def restore(
-    self, like: TrainState, iterator: grain.DatasetIterator
+    self, like: TrainState, iterator: grain.DatasetIterator, step: int
   ) -> TrainState:
-    """The newest state; `iterator` is moved to the same place.
+    """The state of a step; `iterator` is moved to the same place.
 
     Args:
       like: a state of the same shapes, dtypes and shardings.
-      iterator: over the same training data.
+      iterator: iterator over the same training data.
+      step: step of the checkpoint.
+
+    Raises:
+      RunError: if the checkpoint is damaged or does not fit.
     """
-    loaded = self._checkpointer.load_checkpointables(
-      abstract_checkpointables={
-        "model": {
-          "variables": abstract(like.best),
-          "step": abstract(like.step),
-        },
-        "training": abstract(like.replace(best={})),
-        "data": iterator.get_state(),
-      }
-    )
-    iterator.set_state(jax.tree.map(int, loaded["data"]))
+    items = {
+      "model": {
+        "variables": abstract(like.best),
+        "step": abstract(like.step),
+      },
+      "training": abstract(like.replace(best={})),
+      "data": iterator.get_state(),
+    }
+    loaded = load_items(self._directory, items, step, self._built_upon)
+    iterator.set_state(loaded["data"])
     return loaded["training"].replace(best=loaded["model"]["variables"])
+
+  def set_aside_after(self, step: int) -> list[epath.Path]:
+    """Renames the checkpoints beyond a step, for training to go on from it.
+
+    Returns:
+      Their new paths.
+    """
+    moved = []
+    for later in steps(self._directory):
+      if later > step:
+        path = self._directory / str(later)
+        target = _free(path.with_name(f"{path.name}{SET_ASIDE}"))
+        path.rename(target)
+        moved.append(target)
+    return moved
 
   def close(self):
     """Waits for the last save."""
-    self._checkpointer.close()
+    checkpointer, self._checkpointer = self._checkpointer, None
+    if checkpointer is not None:
+      checkpointer.close()
 
 
-def load_model(directory: epath.PathLike, like: PyTree) -> tuple[PyTree, int]:
+class _Digests:
+  """The item that holds the digests of the others, for Orbax to save.
+
+  The arrays are copied before the training goes on, and summed while Orbax
+  writes them.
+  """
+
+  def __init__(self, step: int, items: PyTree, built_upon: str | None):
+    self._step = step
+    self._items = items
+    self._built_upon = built_upon
+
+  async def save(self, directory) -> Awaitable[None]:
+    # All arrays are replicated, so process 0 has every one of them.
+    if jax.process_index():
+      return _nothing()
+    return self._write(directory, jax.tree.map(np.array, self._items))
+
+  async def load(self, directory) -> Awaitable[None]:
+    del directory
+    raise NotImplementedError("digests are read as JSON")
+
+  async def _write(self, directory, items):
+    values = {
+      "step": self._step,
+      "built_upon": self._built_upon,
+      "items": {name: digest(item) for name, item in items.items()},
+      "layouts": {name: layout(item) for name, item in items.items()},
+    }
+    folder = await directory.await_creation()
+    (folder / _FILE).write_bytes(pretty_json(values))
+
+
+_FILE = "digests.json"
+_FIELDS = ("step", "built_upon", "items", "layouts")
+
+
+async def _nothing():
+  pass
+
+
+def load_model(
+  directory: epath.PathLike,
+  like: PyTree,
+  step: int | None = None,
+  built_upon: str | None = None,
+) -> tuple[PyTree, int]:
   """The best weights of a stage and the step they are from.
 
   Args:
-    directory: of the stage's checkpoints.
+    directory: folder of the stage's checkpoints.
     like: variables of the same shapes and dtypes, or their
       `jax.ShapeDtypeStruct`s with shardings.
+    step: step of the checkpoint, by default the newest.
+    built_upon: digest of what the stage must have been trained on, if any.
 
   Raises:
-    RunError: if there is no checkpoint.
+    RunError: if there is no checkpoint, or it is damaged or does not fit.
   """
   directory = epath.Path(directory).absolute()
-  step = latest_step(directory)
-  if step is None:
+  if step is None and latest_step(directory) is None:
     raise RunError(f"{directory} holds no checkpoint; run train.py first")
   sharding = jax.tree.leaves(like)[0].sharding
   item = {
     "variables": abstract(like),
     "step": jax.ShapeDtypeStruct((), np.int32, sharding=sharding),
   }
-  loaded = ocp.load_checkpointables(directory / str(step), {"model": item})
+  step = latest_step(directory) if step is None else step
+  loaded = load_items(directory, {"model": item}, step, built_upon)
   return loaded["model"]["variables"], int(loaded["model"]["step"])
 
 
-def latest_step(directory: epath.PathLike) -> int | None:
-  """Step of the newest whole checkpoint in a folder, or None."""
+def load_items(
+  directory: epath.Path,
+  items: dict[str, PyTree],
+  step: int,
+  built_upon: str | None = None,
+) -> dict[str, Any]:
+  """Items of a checkpoint, each compared with its digest.
+
+  Args:
+    directory: folder of the stage's checkpoints.
+    items: shapes and dtypes of the items by name.
+    step: step of the checkpoint.
+    built_upon: digest of what the stage must have been trained on, if any.
+
+  Raises:
+    RunError: in one line, what is wrong with the checkpoint, and which is the
+      newest whole one that is left.
+  """
+  there = steps(directory)
+  if step not in there:
+    raise RunError(
+      f"{directory} has no checkpoint of step {step}; it has "
+      f"{', '.join(map(str, there)) or 'none'}"
+    )
+  try:
+    loaded, known = _load(directory, items, step)
+  except _Damaged as damage:
+    raise RunError(
+      f"{directory / str(step)} {damage}; {_way_out(directory, items, step)}"
+    ) from None
+  if known is None:
+    warn(
+      f"{directory / str(step)} was saved by an older version and has no "
+      "digest, so damage to it would not be noticed"
+    )
+  elif built_upon and known["built_upon"] not in (None, built_upon):
+    raise RunError(
+      f"{directory / str(step)} was not trained on the tokenizer that is "
+      f"loaded; move {directory} away to train it anew, or take the tokenizer "
+      "that it was trained on with --from-step=tokenizer:STEP"
+    )
+  return loaded
+
+
+class _Damaged(Exception):
+  """A checkpoint that cannot be used; the message goes after its path."""
+
+
+def _load(directory, items, step):
+  """Items and their digests, or None where an old version kept no digests."""
+  path = directory / str(step)
+  for name in items:
+    if not (path / name).is_dir():
+      raise _Damaged(f"is damaged: {name!r} is missing")
+  known = _read_digests(path)
+  if known and known["step"] != step:
+    raise _renamed(known["step"])
+  for name, item in items.items() if known else ():
+    if known["layouts"].get(name) != layout(item):
+      raise _Damaged("does not fit the settings in config.json")
+  loaded = _load_quietly(
+    path,
+    items,
+    "" if known else ", or does not fit the settings in config.json",
+  )
+  if "data" in items:
+    loaded["data"] = jax.tree.map(int, loaded["data"])
+  for name, item in loaded.items() if known else ():
+    if known["items"].get(name) != digest(item):
+      raise _Damaged(f"is damaged: {name!r} is not what was saved")
+  if "training" in items and int(loaded["training"].step) != step:
+    raise _renamed(int(loaded["training"].step))
+  return loaded, known
+
+
+def _renamed(step):
+  return _Damaged(f"holds step {step}: give the folder that name again")
+
+
+def _read_digests(path):
+  """What `digests` holds, or None where none was ever kept."""
+  try:
+    metadata = read_json(path / "_CHECKPOINT_METADATA")
+    if DIGESTS not in metadata["item_handlers"]:
+      if not (path / DIGESTS).exists():
+        return None
+      raise KeyError(DIGESTS)
+    known = read_json(path / DIGESTS / _FILE)
+    if isinstance(known["items"], dict) and isinstance(known["layouts"], dict):
+      return {name: known[name] for name in _FIELDS}
+  except RunError as error:
+    raise _Damaged(f"is damaged: {error}") from None
+  except (KeyError, TypeError):
+    pass
+  raise _Damaged(f"is damaged: its list of items or of {DIGESTS} is broken")
+
+
+def _load_quietly(path, items, hint):
+  """Loads items; all that Orbax has to say becomes one error.
+
+  Its threads print tracebacks of their own, some when they are collected.
+  """
+  hooks = sys.unraisablehook, threading.excepthook
+  loop = logging.getLogger("asyncio")
+  disabled, loop.disabled = loop.disabled, True
+  sys.unraisablehook = threading.excepthook = lambda _: None
+  try:
+    with warnings.catch_warnings():
+      warnings.simplefilter("ignore")
+      try:
+        return ocp.load_checkpointables(path, items)
+      except Exception as error:
+        # Whatever Orbax makes of a damaged file: it lists no errors.
+        reason = told_in_one_line(error) or f"it cannot be read{hint}"
+      gc.collect()
+  finally:
+    sys.unraisablehook, threading.excepthook = hooks
+    loop.disabled = disabled
+  raise _Damaged(f"is damaged: {reason}")
+
+
+def _way_out(directory, items, broken):
+  """What to do instead of loading the broken checkpoint."""
+  for step in reversed(steps(directory)):
+    if step == broken:
+      continue
+    try:
+      _load(directory, items, step)
+    except _Damaged:
+      continue
+    return (
+      f"step {step} is whole: --from-step={directory.name}:{step} goes on "
+      "from there"
+    )
+  return (
+    "no whole checkpoint is left; restore it from a copy, or move "
+    f"{directory} away and train that stage anew"
+  )
+
+
+def steps(directory: epath.PathLike) -> list[int]:
+  """Steps of the checkpoints in a folder, whole or damaged, in order.
+
+  A killed process leaves none that is not whole: the rename comes last. Where
+  there is no renaming (`gs://...`), a file says that all is written.
+  """
   directory = epath.Path(directory)
-  if not directory.exists():
-    return None
-  steps = [
+  if not directory.is_dir():
+    return []
+  remote = "://" in str(directory)
+  return sorted(
     int(path.name)
     for path in directory.iterdir()
-    if path.name.isdecimal() and ocp.is_orbax_checkpoint(path)
-  ]
-  return max(steps, default=None)
+    if path.name.isascii()
+    and path.name.isdecimal()
+    and str(int(path.name[:18])) == path.name
+    and (not remote or ocp.is_orbax_checkpoint(path))
+  )
+
+
+def latest_step(directory: epath.PathLike) -> int | None:
+  """Step of the newest checkpoint in a folder, or None."""
+  return max(steps(directory), default=None)
 
 
 def digest(tree: PyTree) -> str:
@@ -140,10 +393,22 @@ def digest(tree: PyTree) -> str:
   sha = hashlib.sha256()
   for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
     array = np.asarray(leaf)
-    name = jax.tree_util.keystr(path)
-    sha.update(f"{name} {array.dtype} {array.shape}".encode())
+    sha.update(_line(path, array).encode())
     sha.update(np.ascontiguousarray(array).tobytes())
   return sha.hexdigest()[:32]
+
+
+def layout(tree: PyTree) -> str:
+  """Hex digest of the names, dtypes and shapes alone of a tree's arrays."""
+  sha = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
+    sha.update(_line(path, leaf).encode())
+  return sha.hexdigest()[:32]
+
+
+def _line(path, array):
+  return f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}"
 
 
 def abstract(tree: PyTree) -> PyTree:
@@ -151,3 +416,11 @@ def abstract(tree: PyTree) -> PyTree:
   return jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree
   )
+
+
+def _free(path):
+  """The path, or with a number if something is there already."""
+  number, free = 1, path
+  while free.exists():
+    number, free = number + 1, path.with_name(f"{path.name}-{number}")
+  return free

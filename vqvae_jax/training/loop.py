@@ -10,20 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh
 from jaxtyping import PyTree
 from rich.console import Console
 
 from vqvae_jax.config import StageConfig
 from vqvae_jax.data import Data, eval_batches, make_train_iterator
 from vqvae_jax.errors import Interrupted, RunError
-from vqvae_jax.sharding import local_rows, replicated, to_global
+from vqvae_jax.progress import say, working
+from vqvae_jax.sharding import to_global
 from vqvae_jax.training import state as st
 from vqvae_jax.training.checkpoints import Checkpoints
+from vqvae_jax.training.programs import Programs
 from vqvae_jax.training.reporting import Reporter
-
-# The first codes are taken from about so many images.
-START_IMAGES = 1024
 
 # From the best variables and the sums over the validation split.
 Pictures = Callable[[PyTree, PyTree], dict[str, np.ndarray]]
@@ -71,16 +69,17 @@ def run_stage(
   name: str,
   task: st.Task,
   config: StageConfig,
-  batch_size: int,
+  programs: Programs,
   data: Data,
   *,
-  mesh: Mesh,
-  key_seed: int,
   seed: int,
   workdir: epath.PathLike,
   pictures: Pictures,
   console: Console,
   built_upon: epath.PathLike | None = None,
+  title: str | None = None,
+  later: float = 0.0,
+  from_step: int | None = None,
 ):
   """Trains one stage to its end, from its newest checkpoint if there is one.
 
@@ -88,23 +87,25 @@ def run_stage(
     name: of the stage, and of its folder in `workdir`.
     task: the model and its loss.
     config: of the stage.
-    batch_size: images in a global batch.
+    programs: of the stage, for tasks of the same shapes as `task`.
     data: with the splits "train" and "validation".
-    mesh: the devices.
-    key_seed: of the key of initial weights and of every step.
     seed: of the order of the images.
     workdir: the run folder.
     pictures: what to draw of the best variables after an evaluation.
     console: for messages.
     built_upon: what was trained on this stage as it is, so that it must not
       change any more.
+    title: name of the stage on the screen, by default `name`.
+    later: expected seconds of the stages that follow.
+    from_step: step of the checkpoint to go on from, by default the newest.
 
   Raises:
     Interrupted: on SIGTERM or SIGINT, after the state was saved.
     RunError: if the loss is no longer finite, or the stage is not at its end
       though something was built upon it.
   """
-  workdir = epath.Path(workdir)
+  workdir, title = epath.Path(workdir), title or name
+  mesh, batch_size = programs.mesh, programs.batch_size
   iterator = make_train_iterator(
     data["train"],
     batch_size,
@@ -112,32 +113,34 @@ def run_stage(
     jax.process_index(),
     jax.process_count(),
   )
-  # On all devices of all processes, where `device_put` could not bring it.
-  key = jax.jit(jax.random.key, out_shardings=replicated(mesh))(key_seed)
-  train_step = partial(
-    jax.jit(st.make_train_step(task, config), donate_argnums=1), task.frozen
-  )
+  key = programs.key
+  train_step = partial(programs.step, task.frozen)
   select = st.make_select(config) if task.selects else st.keep_latest
   select = jax.jit(select, donate_argnums=0)
   finite = jax.jit(st.all_finite)
   evaluate = _make_evaluate(task, data, batch_size, mesh)
-  with Checkpoints(workdir / name) as checkpoints:
-    start = checkpoints.latest_step
-    if start is not None and start >= config.steps:
-      console.print(f"{name}: step {start} of {config.steps} is done already")
+  with Checkpoints(workdir / name, task.frozen) as checkpoints:
+    start = checkpoints.latest_step if from_step is None else from_step
+    with working(console, f"{title}: preparing"):
+      if start is None:
+        start, state = 0, programs.first_state(data)
+      else:
+        like = programs.abstract_state(data.spec)
+        state = checkpoints.restore(like, iterator, start)
+    if from_step is None and start >= config.steps:
+      say(console, f"{title}: step {start} of {config.steps} is done already")
       return
-    state = _first_state(task, config, data, batch_size, mesh, key)
-    if start is not None:
-      state = checkpoints.restore(state, iterator)
-      console.print(f"{name}: resumed at step {start} of {config.steps}")
-    start = start or 0
     stopped = _stopped_early(state, config)
-    if built_upon and not stopped:
+    if built_upon and not stopped and start < config.steps:
       raise RunError(
-        f"{built_upon} was trained on the {name} of step {start}; to train "
-        f"the {name} to step {config.steps}, use another --workdir or move "
-        f"{built_upon} away"
+        f"{built_upon} was trained on the {name} of step "
+        f"{checkpoints.latest_step}; to train the {name} from step {start} to "
+        f"step {config.steps}, use another --workdir or move {built_upon} away"
       )
+    if start:
+      say(console, f"{title}: resumed at step {start} of {config.steps}")
+    if from_step is not None:
+      _set_aside(checkpoints, from_step, console)
     reporter = Reporter(
       workdir,
       name,
@@ -145,6 +148,10 @@ def run_stage(
       steps=config.steps,
       batch_size=batch_size,
       console=console,
+      title=title,
+      likelihood=getattr(config, "likelihood", "gaussian"),
+      eval_every=config.eval_every,
+      later=later,
     )
 
     def save():
@@ -177,44 +184,48 @@ def run_stage(
         pending = step, metrics
         last = step == config.steps
         if step % config.eval_every == 0 or last:
-          measured, sums = evaluate(state)
-          state = select(state, measured["loss"])
+          with reporter.phase("evaluating"):
+            measured, sums = evaluate(state)
+            state = select(state, measured["loss"])
           report({f"validation_{k}": float(v) for k, v in measured.items()})
           pending = None
-          reporter.pictures(step, pictures(state.best, sums))
+          with reporter.phase("drawing"):
+            reporter.pictures(step, pictures(state.best, sums))
           stopped = _stopped_early(state, config)
           warning = task.warning(sums)
           if warning and (last or stopped):
-            console.print(f"warning: {warning}", highlight=False)
+            say(console, f"warning: {warning}")
         interruption.check(step)
         over = last or stopped or interruption.signum
         if step % config.checkpoint_every == 0 or over:
           if pending:
             report()
             pending = None
-          save()
+          with reporter.phase("saving"):
+            save()
         if interruption.signum:
           checkpoints.close()
-          raise Interrupted(interruption.signum, name, step)
+          raise Interrupted(
+            interruption.signum, name, step, repeated=from_step is None
+          )
+      # Here, where the screen says what is waited for.
+      with reporter.phase("saving"):
+        checkpoints.close()
   if stopped and int(state.step) < config.steps:
-    console.print(
-      f"{name}: stopped at step {int(state.step)}, validation has not "
-      f"improved since step {int(state.best_step)}"
+    say(
+      console,
+      f"{title}: stopped at step {int(state.step)}, validation has not "
+      f"improved since step {int(state.best_step)}",
     )
 
 
-def _first_state(task, config, data, batch_size, mesh, key):
-  """The state at step 0, first codes taken from several batches."""
-  split = data["train"]
-  batches = max(1, min(START_IMAGES, len(split)) // batch_size)
-  rows = np.random.default_rng(0).permutation(len(split))
-  rows = np.resize(rows, batches * batch_size)
-  batch = to_global(local_rows(split.gather(rows)), mesh)
-  init = jax.jit(
-    lambda batch, key: st.init_state(task, config, batch, key),
-    out_shardings=replicated(mesh),
-  )
-  return init(batch, jax.random.fold_in(key, 2**32 - 1))
+def _set_aside(checkpoints, step, console):
+  """Renames checkpoints beyond a step, by process 0 for all."""
+  if jax.process_index() == 0:
+    for path in checkpoints.set_aside_after(step):
+      say(console, f"set aside: {path}")
+  if jax.process_count() > 1:
+    multihost_utils.sync_global_devices("newer checkpoints are set aside")
 
 
 def _make_evaluate(task, data, batch_size, mesh):
@@ -244,6 +255,8 @@ def _stopped_early(state, config):
 
 
 def _diverged(name, step, checkpoints):
+  # The last one may still be on its way.
+  checkpoints.close()
   good = checkpoints.latest_step
   kept = f"step {good} is kept" if good else "no checkpoint was made yet"
   return RunError(

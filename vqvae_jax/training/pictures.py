@@ -3,18 +3,24 @@
 import functools
 import io
 import math
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 # Small images are enlarged by a whole factor to about this many pixels.
-TARGET = 56
+TARGET = 64
 GAP = 2
 # Of the names of rows and columns, in pixels.
-FONT_SIZE = 11
+FONT_SIZE = 12
+LINE = FONT_SIZE + 3
 MAX_MARGIN = 160
+# A column with a name is at least so wide, if the name is.
+MIN_COLUMN = 64
+# A page with a title is at least so wide.
+MIN_TITLE = 320
 
 
 def to_uint8(images: Float[np.ndarray, "*b h w c"]) -> UInt8[np.ndarray, "..."]:
@@ -27,79 +33,135 @@ def grid(
   columns: int,
   row_names: Sequence[str] = (),
   column_names: Sequence[str] = (),
+  title: str = "",
 ) -> UInt8[np.ndarray, "..."]:
   """Images row by row on white, enlarged without blur where they are small.
+
+  A page with text is RGB. A name that the font cannot draw is replaced as by
+  `legible`.
 
   Args:
     images: the images, the first row first.
     columns: images in a row.
     row_names: text to the left of each row; none for no margin.
     column_names: text above each column; none for no margin.
+    title: text above everything; none for no margin.
   """
   _, height, width, channels = images.shape
   factor = max(1, TARGET // max(height, width))
   images = images.repeat(factor, axis=1).repeat(factor, axis=2)
   height, width = height * factor, width * factor
+  font = _font()
+  row_names, column_names = legible(row_names), legible(column_names)
+  longest = max(map(font.getlength, column_names), default=0)
+  # No smaller than a line of text, where there is any.
+  cell = (
+    max(height, LINE * bool(row_names)),
+    max(width, min(math.ceil(longest), MIN_COLUMN)),
+  )
   rows = -(-len(images) // columns)
   page = np.full(
-    (
-      rows * (height + GAP) + GAP,
-      columns * (width + GAP) + GAP,
-      channels,
-    ),
+    (rows * (cell[0] + GAP) + GAP, columns * (cell[1] + GAP) + GAP, channels),
     255,
     np.uint8,
   )
   for i, image in enumerate(images):
-    top = GAP + (i // columns) * (height + GAP)
-    left = GAP + (i % columns) * (width + GAP)
+    top = GAP + (i // columns) * (cell[0] + GAP) + (cell[0] - height) // 2
+    left = GAP + (i % columns) * (cell[1] + GAP) + (cell[1] - width) // 2
     page[top : top + height, left : left + width] = image
-  if not row_names and not column_names:
+  if not (row_names or column_names or title):
     return page
-  return _with_names(page, (height, width), row_names, column_names)
+  return _with_names(page, cell, row_names, column_names, title)
 
 
-def _with_names(page, cell, row_names, column_names):
-  """Adds a margin with names at the left and above."""
+def _with_names(page, cell, row_names, column_names, title):
+  """Adds margins with names at the left and above, and the title."""
   height, width = cell
   font = _font()
-  rows = [_shortened(name, font, MAX_MARGIN) for name in row_names]
-  columns = [_shortened(name, font, width) for name in column_names]
-  left = max((math.ceil(font.getlength(name)) for name in rows), default=0)
-  left += 2 * GAP * bool(rows)
-  above = (FONT_SIZE + 3 * GAP) * bool(columns)
-  picture = Image.new(
-    "RGB", (page.shape[1] + left, page.shape[0] + above), "white"
-  )
+  rows = [_lines(n, MAX_MARGIN, max(1, height // LINE)) for n in row_names]
+  columns = [_lines(name, width, 1)[0] for name in column_names]
+  lengths = (font.getlength(line) for lines in rows for line in lines)
+  left = math.ceil(max(lengths, default=0)) + 3 * GAP * bool(rows)
+  across = left + page.shape[1]
+  if title:
+    across = max(across, MIN_TITLE)
+  head = _lines(title, across - 4 * GAP, 3) if title else []
+  top = len(head) * LINE + 2 * GAP * bool(head)
+  above = top + (LINE + GAP) * bool(columns)
+  picture = Image.new("RGB", (across, page.shape[0] + above), "white")
   body = Image.fromarray(page[..., 0] if page.shape[-1] == 1 else page)
   picture.paste(body.convert("RGB"), (left, above))
   draw = ImageDraw.Draw(picture)
-  for i, name in enumerate(rows):
+
+  def write(lines, x, y, anchor):
+    for n, line in enumerate(lines):
+      draw.text((x, y + n * LINE), line, "black", font, anchor=anchor)
+
+  write(head, 2 * GAP, GAP + FONT_SIZE, "ls")
+  for i, lines in enumerate(rows):
     middle = above + GAP + i * (height + GAP) + height // 2
-    draw.text((left - GAP, middle), name, "black", font, anchor="rm")
+    write(lines, left - GAP, middle - (len(lines) - 1) * LINE / 2, "rm")
   for i, name in enumerate(columns):
     middle = left + GAP + i * (width + GAP) + width // 2
-    draw.text((middle, above - GAP), name, "black", font, anchor="ms")
+    write([name], middle, above - 2 * GAP, "ms")
   return np.asarray(picture)
+
+
+def legible(names: Sequence[str]) -> list[str]:
+  """Names of classes; the number stands for one that the font cannot draw."""
+  found = []
+  for number, name in enumerate(names):
+    # What one system stores as a letter is a letter and an accent on another.
+    name = unicodedata.normalize("NFC", " ".join(name.split()))
+    drawn = all(
+      ord(letter) in _letters()
+      and unicodedata.bidirectional(letter) not in ("R", "AL")
+      for letter in name
+    )
+    found.append(name if drawn else f"class {number}")
+  return found
+
+
+@functools.cache
+def _font_file():
+  # Matplotlib ships a font with more scripts than Pillow's own.
+  import matplotlib
+
+  return f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"
 
 
 @functools.cache
 def _font():
-  # Matplotlib ships a font with more scripts than Pillow's own.
-  import matplotlib
-
-  path = f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"
-  return ImageFont.truetype(path, FONT_SIZE)
+  return ImageFont.truetype(_font_file(), FONT_SIZE)
 
 
-def _shortened(name, font, width):
-  """The name, or as much of its start as fits into `width` pixels."""
-  name = " ".join(name.split())
-  if font.getlength(name) <= width:
-    return name
-  while name and font.getlength(name + "\u2026") > width:
-    name = name[:-1]
-  return name + "\u2026"
+@functools.cache
+def _letters():
+  """The characters that the font has."""
+  from matplotlib import ft2font
+
+  return frozenset(ft2font.FT2Font(_font_file()).get_charmap())
+
+
+def _lines(name, width, count):
+  """The name in at most `count` lines, shortened if they do not hold it."""
+  font, lines = _font(), []
+  while name and len(lines) < count:
+    end = len(name)
+    while end > 1 and font.getlength(name[:end]) > width:
+      end -= 1
+    if end < len(name):
+      # After a space or the like, if one is near.
+      breaks = [n for n in range(end // 2, end) if name[n] in " _-,."]
+      end = breaks[-1] + 1 if breaks else end
+    lines.append(name[:end].strip())
+    name = name[end:]
+  if name:
+    last = lines[-1]
+    while last and font.getlength(f"{last}\u2026") > width:
+      last = last[:-1]
+    lines[-1] = f"{last}\u2026"
+  return lines or [""]
 
 
 def pairs(
@@ -127,6 +189,27 @@ def pairs(
       rows.append(np.concatenate([images, blank]))
   row_names = list(names) * (len(rows) // 2)
   return grid(np.concatenate(rows), columns, row_names, column_names)
+
+
+def code_map(
+  ids: Int[np.ndarray, "n h w"], height: int, width: int
+) -> UInt8[np.ndarray, "n y x 3"]:
+  """Ids as colours, a square for each, as large as the images.
+
+  Codes have no order, so neighbours in number get unlike colours.
+
+  Args:
+    ids: of each image.
+    height: of the images, a multiple of the rows of ids.
+    width: of the images, a multiple of the columns of ids.
+  """
+  # Steps of the golden ratio keep hues apart, however many there are.
+  hue = (ids * 0.618034) % 1
+  value = 0.55 + 0.45 * ((ids * 0.381966 * 1.7) % 1)
+  distance = np.abs((hue[..., None] * 6 + np.array([0, 4, 2])) % 6 - 3)
+  colours = value[..., None] * (0.25 + 0.75 * np.clip(distance - 1, 0, 1))
+  rows, columns = height // ids.shape[1], width // ids.shape[2]
+  return to_uint8(colours).repeat(rows, axis=1).repeat(columns, axis=2)
 
 
 def usage_plot(counts: Float[np.ndarray, "m k"]) -> UInt8[np.ndarray, "h w 3"]:

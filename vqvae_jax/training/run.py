@@ -1,7 +1,8 @@
 """A whole training run: checks, data, then stage by stage."""
 
 import contextlib
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -12,32 +13,33 @@ from jaxtyping import PyTree
 from rich.console import Console
 
 from vqvae_jax.allocator import keep_freed_memory
-from vqvae_jax.config import MAX_DEFAULT_IDS, Config
+from vqvae_jax.config import MAX_DEFAULT_IDS, MAX_QUICK_IDS, Config
 from vqvae_jax.data import Data, DataSpec, load_data
 from vqvae_jax.errors import RunError
+from vqvae_jax.files import expand
+from vqvae_jax.progress import say, working
 from vqvae_jax.sharding import (
   check_batch,
   make_mesh,
   replicated,
   start_processes,
 )
-from vqvae_jax.training import checkpoints, workdir
-from vqvae_jax.training.baseline import (
-  baseline_task,
-  build_baseline,
-  init_baseline,
-)
+from vqvae_jax.training import checkpoints, plan, stages, workdir
+from vqvae_jax.training.baseline import build_baseline, init_baseline
 from vqvae_jax.training.loop import run_stage
-from vqvae_jax.training.prior import build_prior, example, prior_task
+from vqvae_jax.training.prior import build_prior, example
 from vqvae_jax.training.stage_pictures import (
   baseline_pictures,
   prior_pictures,
   tokenizer_pictures,
 )
-from vqvae_jax.training.tokenizer import TokenizerTask, build_tokenizer
+from vqvae_jax.training.summary import summary
+from vqvae_jax.training.tokenizer import build_tokenizer
 
 
-def train(config: Config, console: Console | None = None):
+def train(
+  config: Config, console: Console | None = None, *, brief: bool = False
+):
   """Trains what `config.model` and `config.stage` name.
 
   An earlier run in the same folder is gone on with.
@@ -45,131 +47,150 @@ def train(config: Config, console: Console | None = None):
   Args:
     config: of the run; the run folder is `config.resolve_workdir()`.
     console: where messages go, by default the standard output.
+    brief: neither a plan before the training nor advice after it.
 
   Raises:
     UserError: in one line, what is wrong with settings, data or run folder.
     Interrupted: on SIGTERM or SIGINT, after saving.
   """
   keep_freed_memory()
+  folder = expand(config.resolve_workdir())
+  workdir.check_place(folder)
   if config.multihost:
     start_processes(
       config.coordinator, config.num_processes, config.process_index
     )
   first = jax.process_index() == 0
   console = console or Console(quiet=not first)
-  folder = epath.Path(config.resolve_workdir())
   mesh = make_mesh()
   # What needs no data is checked before the data is read.
   for name in workdir.stages(config.model):
     stage = getattr(config, name)
     batch_size = stage.batch_size or config.batch_size
     check_batch("batch_size", batch_size, stage.accumulate, mesh)
+  workdir.check_settings(folder, config)
+  stages.check_image_size(config, mesh)
   data = load_data(config)
-  spec = data.spec
-  build = build_tokenizer if config.model == "vqvae" else build_baseline
-  model = build(config, spec)
-  folder.mkdir(parents=True, exist_ok=True)
-  # Process 0 speaks for all.
-  with workdir.lock(folder) if first else contextlib.nullcontext():
-    info = workdir.RunInfo(config, spec)
+  stages.check_sizes(config, data.spec, mesh)
+  start = time.monotonic()
+  # Process 0 speaks for all. A plan changes nothing, so it may be made beside
+  # a run that is at work.
+  claims = first and not config.plan
+  with workdir.lock(folder) if claims else contextlib.nullcontext():
+    info = workdir.RunInfo(config, data.spec)
+    # Again, because another run may have been here in the meantime.
     workdir.check_same_run(folder, info)
+    steps = workdir.steps_asked(folder, config.model, config.from_step)
     if config.stage == "prior":
       _need_tokenizer(folder)
     if jax.process_count() > 1:
       multihost_utils.sync_global_devices("the run folder is checked")
+    prepared = _prepare(config, data, mesh, folder, console, steps, brief)
+    if config.plan:
+      return
     if first:
       workdir.write(folder, info)
-    _introduce(console, config, spec, model, mesh, folder)
-    if config.model != "vqvae":
-      train_baseline(config, data, mesh, folder, console)
-    else:
-      if config.stage != "prior":
-        train_tokenizer(config, data, mesh, folder, console)
-      if config.stage != "tokenizer":
-        train_prior(config, data, mesh, folder, console)
-  console.print(f"done: {folder}", highlight=False, soft_wrap=True)
+    for name in stages.names(config):
+      _train_stage(name, config, data, mesh, folder, console, prepared, steps)
+  seconds = time.monotonic() - start
+  say(console, summary(config, folder, seconds, advise=not brief))
 
 
-def train_tokenizer(
+def _prepare(config, data, mesh, folder, console, steps, brief):
+  """Makes the plan of what is left to do, and says it."""
+  _introduce(console, config, data, mesh, folder)
+  if brief:
+    return stages.Prepared({})
+  done = {
+    name: steps.get(name) or checkpoints.latest_step(folder / name) or 0
+    for name in workdir.stages(config.model)
+  }
+  tokenizer = None
+  if config.model == "vqvae":
+    is_trained = done["tokenizer"] >= config.tokenizer.steps
+    if config.stage == "prior" or is_trained:
+      tokenizer, _ = load_tokenizer(folder, config, data.spec, mesh)
+  with working(console, "compiling and timing a few steps"):
+    prepared = stages.prepare(config, data, mesh, done, tokenizer)
+  if prepared.costs:
+    plan.check_disk(prepared.costs, folder)
+    ids, stride = _ids(config, data.spec)
+    for line in plan.lines(prepared.costs, mesh, folder, ids, stride):
+      say(console, line)
+  return prepared
+
+
+def _train_stage(
+  name: str,
   config: Config,
   data: Data,
   mesh: Mesh,
   folder: epath.Path,
   console: Console,
+  prepared: stages.Prepared,
+  steps: Mapping[str, int],
 ):
-  """Stage 1; see `train`."""
-  task = TokenizerTask(config, data.spec)
-  prior = folder / "prior"
-  latest = checkpoints.latest_step(prior)
+  """Trains a stage to its end; the prior reads the tokenizer of `folder`."""
+  tokenizer, built_upon = (), None
+  if name == "prior":
+    tokenizer, _ = load_tokenizer(
+      folder,
+      config,
+      data.spec,
+      mesh,
+      # A tokenizer that is trained in this command is at its newest step.
+      steps.get("tokenizer") if config.stage == "prior" else None,
+    )
+  elif name == "tokenizer" and checkpoints.latest_step(folder / "prior"):
+    built_upon = folder / "prior"
+  task = stages.make_task(name, config, data.spec, tokenizer)
   run_stage(
-    "tokenizer",
+    name,
     task,
-    config.tokenizer,
-    config.tokenizer.batch_size or config.batch_size,
+    stages.settings(name, config),
+    prepared.programs.get(name)
+    or stages.make_programs(name, config, task, mesh),
     data,
-    mesh=mesh,
-    key_seed=2 * config.seed,
     seed=config.seed,
     workdir=folder,
-    pictures=tokenizer_pictures(task, data),
+    pictures=_pictures(name, task, config, data),
     console=console,
-    built_upon=None if latest is None else prior,
+    built_upon=built_upon,
+    from_step=steps.get(name),
+    title=stages.title(name, config),
+    later=prepared.later(name),
   )
 
 
-def train_prior(
-  config: Config,
-  data: Data,
-  mesh: Mesh,
-  folder: epath.Path,
-  console: Console,
-):
-  """Stage 2; see `train`. Reads the tokenizer of stage 1 from `folder`."""
-  variables, _ = load_tokenizer(folder, config, data.spec, mesh)
-  task = prior_task(config, data.spec, variables)
-  run_stage(
-    "prior",
-    task,
-    config.prior,
-    config.prior.batch_size or config.batch_size,
-    data,
-    mesh=mesh,
-    key_seed=2 * config.seed + 1,
-    seed=config.seed,
-    workdir=folder,
-    pictures=prior_pictures(task, config, data.spec),
-    console=console,
-  )
-
-
-def train_baseline(
-  config: Config,
-  data: Data,
-  mesh: Mesh,
-  folder: epath.Path,
-  console: Console,
-):
-  """The one stage of every other model; see `train`."""
-  task = baseline_task(config, data.spec)
-  run_stage(
-    workdir.BASELINE,
-    task,
-    config.baseline.resolve(config.model),
-    config.baseline.batch_size or config.batch_size,
-    data,
-    mesh=mesh,
-    key_seed=2 * config.seed,
-    seed=config.seed,
-    workdir=folder,
-    pictures=baseline_pictures(task, data),
-    console=console,
-  )
+def _pictures(name, task, config, data):
+  match name:
+    case "tokenizer":
+      return tokenizer_pictures(task, data)
+    case "prior":
+      return prior_pictures(task, config, data.spec)
+    case _:
+      return baseline_pictures(task, data)
 
 
 def load_tokenizer(
-  folder: epath.PathLike, config: Config, spec: DataSpec, mesh: Mesh
+  folder: epath.PathLike,
+  config: Config,
+  spec: DataSpec,
+  mesh: Mesh,
+  step: int | None = None,
 ) -> tuple[PyTree, int]:
-  """The tokenizer's best variables, on every device, and their step."""
+  """The tokenizer's best variables, on every device, and their step.
+
+  Args:
+    folder: the run folder.
+    config: settings of the run.
+    spec: specification of its data.
+    mesh: the devices.
+    step: step of the checkpoint, by default the newest.
+
+  Raises:
+    RunError: if there is no such checkpoint, or it is damaged.
+  """
   model = build_tokenizer(config, spec)
   images = jnp.zeros((1, *spec.image_shape))
   return _load(
@@ -177,13 +198,31 @@ def load_tokenizer(
     # Some quantizers keep no codebook.
     lambda: {"codebook": {}, **model.init(jax.random.key(0), images)},
     mesh,
+    step,
   )
 
 
 def load_prior(
-  folder: epath.PathLike, config: Config, spec: DataSpec, mesh: Mesh
+  folder: epath.PathLike,
+  config: Config,
+  spec: DataSpec,
+  mesh: Mesh,
+  step: int | None = None,
+  tokenizer: str | None = None,
 ) -> tuple[PyTree, int]:
-  """The prior's best variables, on every device, and their step."""
+  """The prior's best variables, on every device, and their step.
+
+  Args:
+    folder: see `load_tokenizer`, as for the next four.
+    config: settings of the run.
+    spec: specification of its data.
+    mesh: the devices.
+    step: step of the checkpoint, by default the newest.
+    tokenizer: digest of the tokenizer that it must have been trained on.
+
+  Raises:
+    RunError: also if it was trained on another tokenizer.
+  """
   model = build_prior(config, spec)
 
   def init():
@@ -191,27 +230,38 @@ def load_prior(
     variables = model.init(jax.random.key(0), *inputs)
     return {"params": variables["params"], "codebook": {}}
 
-  return _load(epath.Path(folder) / "prior", init, mesh)
+  return _load(epath.Path(folder) / "prior", init, mesh, step, tokenizer)
 
 
 def load_baseline(
-  folder: epath.PathLike, config: Config, spec: DataSpec, mesh: Mesh
+  folder: epath.PathLike,
+  config: Config,
+  spec: DataSpec,
+  mesh: Mesh,
+  step: int | None = None,
 ) -> tuple[PyTree, int]:
-  """A baseline's best variables, on every device, and their step."""
+  """A baseline's best variables, on every device; see `load_tokenizer`."""
   model = build_baseline(config, spec)
   return _load(
     epath.Path(folder) / workdir.BASELINE,
     lambda: init_baseline(model, jax.random.key(0)),
     mesh,
+    step,
   )
 
 
-def _load(directory: epath.Path, init: Callable[[], PyTree], mesh: Mesh):
+def _load(
+  directory: epath.Path,
+  init: Callable[[], PyTree],
+  mesh: Mesh,
+  step: int | None,
+  built_upon: str | None = None,
+):
   like = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated(mesh)),
     jax.eval_shape(init),
   )
-  return checkpoints.load_model(directory, like)
+  return checkpoints.load_model(directory, like, step, built_upon)
 
 
 def _need_tokenizer(folder):
@@ -222,31 +272,50 @@ def _need_tokenizer(folder):
     )
 
 
-def _introduce(console, config, spec, model, mesh, folder):
+def _introduce(console, config, data, mesh, folder):
   """Says what will be learnt, on what, and where it goes."""
+  spec = data.spec
   height, width, channels = spec.image_shape
+  kept = "the set's own test split is not opened"
+  if data.num_test is not None:
+    kept = f"{data.num_test:,} kept for testing, not opened"
+  parts = [
+    f"{spec.num_train:,} training and {spec.num_validation:,} validation "
+    f"images of {width}x{height}x{channels}",
+    kept,
+  ]
+  if data.num_unused:
+    parts.append(f"{data.num_unused:,} not used")
+  count = len(spec.class_names)
+  labels = f"{count:,} class{'es' * (count > 1)}" if count else "no labels"
+  ids, _ = _ids(config, spec)
   if config.model == "vqvae":
-    places = (height // model.stride) * (width // model.stride)
-    ids = places * model.quantizer.ids_per_latent
-    what = f"{ids} ids an image, {model.quantizer.num_codes} codes"
+    codes = build_tokenizer(config, spec).quantizer.num_codes
+    what = f"{ids} ids per image, {codes:,} codes"
   else:
-    ids = 0
-    what = f"{config.model}, {model.latent_dim} latents an image"
+    what = f"{config.model}, {config.baseline.latent_dim} latents per image"
   device = mesh.devices.flat[0]
-  classes = f"{len(spec.class_names)} classes" * bool(spec.class_names)
-  console.print(
-    f"{spec.name}: {spec.num_train} training and {spec.num_validation} "
-    f"validation images of {width}x{height}x{channels}, "
-    f"{classes or 'no labels'}, augmentation {spec.augment}\n"
-    f"{what}; {mesh.size} {device.platform} device{'s' * (mesh.size > 1)}; "
-    f"run folder {folder}",
-    highlight=False,
-    soft_wrap=True,
+  devices = f"{mesh.size} {device.platform} device{'s' * (mesh.size > 1)}"
+  say(
+    console,
+    f"{spec.name}: {'; '.join(parts)}\n{labels}; augmentation {spec.augment}; "
+    f"{what}; {devices}\nrun folder: {folder}",
   )
-  if ids > MAX_DEFAULT_IDS:
-    console.print(
-      f"warning: {ids} ids an image make the prior slow to train and to "
-      f"sample; a larger --tokenizer.stride or a smaller --image-size gives "
+  slow = MAX_QUICK_IDS if device.platform == "cpu" else MAX_DEFAULT_IDS
+  if ids > slow:
+    say(
+      console,
+      f"warning: {ids} ids per image make the prior slow to train and to "
+      "sample; a larger --tokenizer.stride or a smaller --image-size gives "
       "fewer",
-      highlight=False,
     )
+
+
+def _ids(config, spec):
+  """Ids of an image, and the pixels of each along a side; 0 for none."""
+  if config.model != "vqvae":
+    return 0, 0
+  height, width, _ = spec.image_shape
+  model = build_tokenizer(config, spec)
+  places = (height // model.stride) * (width // model.stride)
+  return places * model.quantizer.ids_per_latent, model.stride

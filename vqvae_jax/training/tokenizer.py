@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import DTypeLike
 
-from vqvae_jax.config import Config, resolve_stride
+from vqvae_jax.config import Config, TokenizerConfig, resolve_stride
 from vqvae_jax.data import DataSpec
 from vqvae_jax.data.augment import augment
 from vqvae_jax.models import VQVAE, build_vqvae, likelihoods
@@ -145,6 +145,7 @@ class TokenizerTask:
     if usage >= 0.5 * reachable:
       return None
     config = self._config
+    found = f"{usage:.0%} of the codes are in use on validation images"
     remedies = {
       "fsq": "fewer or smaller --tokenizer.levels",
       "lfq": "a larger --tokenizer.entropy or fewer --tokenizer.bits",
@@ -154,7 +155,7 @@ class TokenizerTask:
     remedy = remedies.get(config.quantizer)
     if remedy is None and config.revive_below == 0:
       remedy = "--tokenizer.revive-below=0.03, which replaces unused codes"
-    return (
-      f"{usage:.0%} of the codes are in use on validation images; "
-      f"try {remedy or 'a smaller --tokenizer.codebook-size'}"
-    )
+    remedy = remedy or "a smaller --tokenizer.codebook-size"
+    if config.steps < TokenizerConfig().steps:
+      return f"{found}; first try more --tokenizer.steps, then {remedy}"
+    return f"{found}; try {remedy}"

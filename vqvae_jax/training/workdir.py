@@ -1,36 +1,48 @@
 """The run folder: its configuration, its lock, what may change on resuming.
 
 config.json      settings, and what is known of the data
-tokenizer/       checkpoints of stage 1
-prior/           checkpoints of stage 2
+tokenizer/       checkpoints of stage 1; train/ and validation/ for TensorBoard
+prior/           the same of stage 2
 baseline/        in the place of both, of a model with one stage
 metrics.jsonl    one line for each reported step
-tensorboard/     the same for TensorBoard
 pictures/        reconstructions, samples, usage of the codebook
 """
 
 import contextlib
 import dataclasses
-import json
-from typing import Any
+import math
+import os
+from collections.abc import Iterator
+from typing import Any, get_args, get_origin
 
 import filelock
 from etils import epath
 
 from vqvae_jax import config as cfg
+from vqvae_jax.config import from_step
 from vqvae_jax.data import DataSpec
-from vqvae_jax.errors import RunError, UserError
-from vqvae_jax.files import replace
+from vqvae_jax.errors import ConfigError, RunError, UserError
+from vqvae_jax.files import expand, pretty_json, read_json, replace
 from vqvae_jax.training.checkpoints import latest_step
 
-# What a resumed run may change: how long, how often, and where things are.
-CHANGEABLE = {
+# Of one command, not of the run.
+_OF_A_COMMAND = (
   "workdir",
-  "data_dir",
+  "resume",
+  "from_step",
+  "plan",
   "multihost",
   "coordinator",
   "num_processes",
   "process_index",
+)
+# What a resumed run may change: how long, how often, and where things are.
+# The images are known by their digest, and `augment` by what `auto` came to.
+CHANGEABLE = {
+  *_OF_A_COMMAND,
+  "data_dir",
+  "dataset",
+  "augment",
   "stage",
   "steps",
   "patience",
@@ -42,6 +54,19 @@ CHANGEABLE = {
 STAGES = ("tokenizer", "prior")
 # Of every other model.
 BASELINE = "baseline"
+_WRITTEN = (
+  ".lock",
+  "config.json",
+  "config.json.partial",
+  "metrics.jsonl",
+  "metrics.jsonl.partial",
+  "pictures",
+  "tensorboard",
+  *STAGES,
+  BASELINE,
+)
+# Differences or runs that a message lists.
+_LISTED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,30 +82,124 @@ def stages(model: str) -> tuple[str, ...]:
   return STAGES if model == "vqvae" else (BASELINE,)
 
 
-@contextlib.contextmanager
-def lock(workdir: epath.PathLike):
-  """Holds the folder for this process; the system frees it if that dies.
+def steps_asked(
+  folder: epath.PathLike, model: str, text: str | None
+) -> dict[str, int]:
+  """Steps that `--from-step` asks for, by the name of the stage.
 
-  Remote folders (`gs://...`) have no locks and are not locked.
+  Args:
+    folder: the run folder.
+    model: name of its model.
+    text: value of the flag.
+
+  Raises:
+    ConfigError: if the model has no such stage, or no stage has checkpoints.
+  """
+  asked = from_step.parse(text)
+  names = stages(model)
+  for stage in asked:
+    if stage not in (from_step.LAST, *names):
+      raise ConfigError(
+        f"--from-step {text}: the run is a {model}, which has "
+        f"{' and '.join(names)}, no {stage}"
+      )
+  if from_step.LAST in asked:
+    trained = [s for s in names if latest_step(epath.Path(folder) / s)]
+    if not trained:
+      raise ConfigError(f"--from-step {text}: {folder} has no checkpoint yet")
+    return {trained[-1]: asked[from_step.LAST]}
+  return asked
+
+
+@contextlib.contextmanager
+def lock(workdir: epath.PathLike) -> Iterator[None]:
+  """Makes the folder and holds it for this process.
+
+  The system frees it if the process dies. A folder that is no run when the
+  block ends is left as it was found. Remote folders (`gs://...`) have no locks
+  and are not locked.
 
   Raises:
     RunError: if another run holds it.
   """
+  folder = epath.Path(workdir)
   if "://" in str(workdir):
+    folder.mkdir(parents=True, exist_ok=True)
     yield
     return
-  held = filelock.FileLock(str(epath.Path(workdir) / ".lock"))
+  missing = [p for p in (folder, *folder.parents) if not p.exists()]
+  path = folder / ".lock"
+  foreign = path.exists()
   try:
+    folder.mkdir(parents=True, exist_ok=True)
+    held = filelock.FileLock(str(path))
     held.acquire(timeout=0)
   except filelock.Timeout:
     raise RunError(
       f"another run is at work in {workdir}; wait for it or use another "
       "--workdir"
     ) from None
+  except OSError as error:
+    _leave(path, foreign, missing)
+    raise RunError(
+      f"{workdir} cannot be used: {error.strerror or error}"
+      f"{f' ({error.filename})' * bool(error.filename)}; use another --workdir"
+    ) from None
   try:
     yield
   finally:
+    if not (folder / "config.json").exists():
+      _leave(path, foreign, missing)
     held.release()
+
+
+def _leave(path, foreign, made):
+  """Takes back what `lock` made: nothing is left to be refused later."""
+  with contextlib.suppress(OSError):
+    if not foreign:
+      path.unlink(missing_ok=True)
+    for folder in made:
+      folder.rmdir()
+
+
+def check_place(workdir: epath.PathLike):
+  """Refuses a folder that cannot be written to, before any work.
+
+  Raises:
+    RunError: if it is a file or below one, on a read-only disk, or if it holds
+      links, which a run does not write through.
+  """
+  folder = epath.Path(workdir)
+  if "://" in str(workdir):
+    return
+  try:
+    above = next(p for p in (folder, *folder.parents) if p.exists())
+    if not above.is_dir():
+      raise RunError(f"--workdir {workdir}: {above} is a file, not a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+      raise RunError(
+        f"--workdir {workdir}: {above} cannot be written to (a read-only disk, "
+        "or no permission); use another"
+      )
+    link = next(filter(os.path.islink, _written(folder)), None)
+  except OSError as error:
+    raise RunError(
+      f"--workdir {str(workdir)[:200]}: {error.strerror or error}"
+    ) from None
+  if link:
+    raise RunError(
+      f"{link} is a link, and a run does not write through links inside its "
+      "folder; put what it points to in its place, or make the whole run "
+      "folder a link"
+    )
+
+
+def _written(folder):
+  """Paths of what is there of the files and folders that a run writes."""
+  for name in _WRITTEN:
+    yield folder / name
+    for place, folders, files in os.walk(folder / name):
+      yield from (os.path.join(place, inner) for inner in (*folders, *files))
 
 
 def read(workdir: epath.PathLike) -> RunInfo:
@@ -89,70 +208,195 @@ def read(workdir: epath.PathLike) -> RunInfo:
   Raises:
     RunError: if the folder is no run of ours.
   """
-  path = epath.Path(workdir) / "config.json"
+  folder = expand(workdir)
+  path = folder / "config.json"
+  if not folder.exists():
+    raise RunError(f"{workdir} does not exist; {_runs_beside(folder)}")
   if not path.exists():
-    raise RunError(f"{workdir} is no run folder: it has no config.json")
-  try:
-    values = json.loads(path.read_text())
-    return RunInfo(
-      cfg.from_dict(values["config"]), DataSpec.from_dict(values["data"])
+    raise RunError(
+      f"{workdir} is not a run folder: it has no config.json; "
+      f"{_runs_beside(folder)}"
     )
-  except (KeyError, TypeError, ValueError, UserError) as error:
-    raise RunError(f"{path} cannot be read: {error}") from None
+  values = read_json(path)
+  try:
+    config = cfg.from_dict(values["config"])
+    return RunInfo(config, _spec(values["data"]))
+  except KeyError as error:
+    raise RunError(
+      f"{path} is not the configuration of a run: it has no {error}"
+    ) from None
+  except (AttributeError, TypeError, ValueError, UserError) as error:
+    line = (str(error).splitlines() or [""])[0][:200]
+    raise RunError(f"{path} cannot be read: {line}") from None
+
+
+def _runs_beside(folder):
+  """Which runs there are, for a message."""
+  places = dict.fromkeys([folder.parent, epath.Path("runs")])
+  found = [
+    str(path.parent)
+    for place in places
+    if place.is_dir() and "://" not in str(place)
+    for path in sorted(place.glob("*/config.json"))
+  ]
+  if not found:
+    return "train.py makes one"
+  more = f" and {len(found) - _LISTED} more" * (len(found) > _LISTED)
+  return f"runs that do: {', '.join(found[:_LISTED])}{more}"
+
+
+def _spec(values):
+  """The specification of the data, each field of its type."""
+  if not isinstance(values, dict):
+    raise ConfigError("data is not a group of fields")
+  kinds = {field.name: field.type for field in dataclasses.fields(DataSpec)}
+  for name, kind in kinds.items():
+    if name in values and not _fits(values[name], kind):
+      raise ConfigError(f"data.{name} is {str(values[name])[:60]!r}")
+  spec = DataSpec.from_dict(values)
+  if len(spec.class_counts) != spec.num_classes or 0 in spec.image_shape:
+    raise ConfigError("data.class_counts or data.image_shape is wrong")
+  return spec
+
+
+def _fits(value, kind):
+  """Whether a value of JSON is of a field's type."""
+  if get_origin(kind) is tuple:
+    kinds = get_args(kind)
+    many = kinds[-1] is Ellipsis
+    return (
+      isinstance(value, list)
+      and (many or len(value) == len(kinds))
+      and all(_fits(item, kinds[0]) for item in value)
+    )
+  if kind in (int, float):
+    numbers = (int,) if kind is int else (int, float)
+    return type(value) in numbers and 0 <= value < math.inf
+  return not isinstance(kind, type) or isinstance(value, kind)
+
+
+def resumed_config(run: epath.PathLike) -> cfg.Config:
+  """The settings of a run, to go on with where it is now.
+
+  Args:
+    run: the run folder.
+
+  Raises:
+    RunError: if it is no run folder.
+  """
+  defaults = {f.name: f.default for f in dataclasses.fields(cfg.Config)}
+  return dataclasses.replace(
+    read(run).config,
+    **{name: defaults[name] for name in _OF_A_COMMAND}
+    | {"workdir": str(run), "resume": str(run)},
+  )
 
 
 def write(workdir: epath.PathLike, info: RunInfo):
   """Puts the configuration on record, whole or not at all."""
-  path = epath.Path(workdir) / "config.json"
+  config = dataclasses.replace(info.config, resume=None, from_step=None)
   values = {
-    "config": dataclasses.asdict(info.config),
+    "config": dataclasses.asdict(config),
     "data": info.spec.to_dict(),
   }
-  replace(path, (json.dumps(values, indent=2) + "\n").encode())
+  replace(epath.Path(workdir) / "config.json", pretty_json(values))
 
 
 def check_same_run(workdir: epath.PathLike, new: RunInfo):
-  """Refuses to go on with other data or another model.
+  """Refuses to go on with another model or other images.
+
+  Raises:
+    RunError: see `check_settings` and `check_data`.
+  """
+  check_settings(workdir, new.config)
+  check_data(workdir, new)
+
+
+def check_settings(workdir: epath.PathLike, new: cfg.Config):
+  """Refuses to go on with another model; needs no data.
 
   Settings of a stage that has no checkpoint yet may still change.
 
   Raises:
-    RunError: naming the fields that differ.
+    RunError: naming the settings that differ.
   """
   workdir = epath.Path(workdir)
   if not (workdir / "config.json").exists():
-    foreign = [p.name for p in workdir.iterdir() if p.name != ".lock"]
+    found = workdir.iterdir() if workdir.exists() else ()
+    foreign = [p.name for p in found if p.name != ".lock"]
     if foreign:
       raise RunError(
-        f"{workdir} holds {foreign[0]!r} but no config.json: it is no run "
+        f"{workdir} holds {foreign[0]!r} but no config.json: it is not a run "
         "folder; name a new or an empty one with --workdir"
       )
     return
-  trained = {s: latest_step(workdir / s) for s in (*STAGES, BASELINE)}
-  if not any(step is not None for step in trained.values()):
+  old = read(workdir).config
+  trained = _trained(workdir)
+  if not trained:
     return
-  old = read(workdir)
+  names = old.dataset, new.dataset
+  # Names are of one set each; paths may have moved.
+  if names[0] != names[1] and not any(":" in name for name in names):
+    raise RunError(_other_images(workdir, *names))
   differences = _differences(
-    {**dataclasses.asdict(old.config), "data": old.spec.to_dict()},
-    {**dataclasses.asdict(new.config), "data": new.spec.to_dict()},
-    skip={stage for stage, step in trained.items() if step is None},
+    dataclasses.asdict(old),
+    dataclasses.asdict(new),
+    skip={*STAGES, BASELINE} - set(trained),
   )
   if differences:
+    more = len(differences) - _LISTED
     raise RunError(
-      f"{workdir} was trained with other settings: {'; '.join(differences)}. "
-      "Use those, or another --workdir"
+      f"{workdir} was trained with other settings: "
+      f"{'; '.join(differences[:_LISTED])}{f'; and {more} more' * (more > 0)}. "
+      f"--resume={workdir} goes on with those, or use another --workdir"
     )
-  tokenizer_steps = trained["tokenizer"] or 0
+  tokenizer_steps = trained.get("tokenizer", 0)
   # One that stopped early has fewer steps than it was asked for.
-  asked = max(tokenizer_steps, old.config.tokenizer.steps)
-  more = new.config.tokenizer.steps > asked
-  if trained["prior"] is not None and new.config.stage != "prior" and more:
+  asked = max(tokenizer_steps, old.tokenizer.steps)
+  more = new.tokenizer.steps > asked
+  if "prior" in trained and new.stage != "prior" and more:
     raise RunError(
       f"{workdir}/prior was trained on the tokenizer of step "
       f"{tokenizer_steps}; to train the tokenizer to step "
-      f"{new.config.tokenizer.steps}, use another --workdir or move that "
-      "prior away"
+      f"{new.tokenizer.steps}, use another --workdir or move that prior away"
     )
+
+
+def check_data(workdir: epath.PathLike, new: RunInfo):
+  """Refuses to go on with other images, wherever they are.
+
+  Raises:
+    RunError: naming the data sets.
+  """
+  workdir = epath.Path(workdir)
+  if not (workdir / "config.json").exists() or not _trained(workdir):
+    return
+  old = read(workdir)
+  if old.spec.digest != new.spec.digest:
+    raise RunError(_other_images(workdir, old.config.dataset, new.spec.name))
+  if old.spec.augment != new.spec.augment:
+    raise RunError(
+      f"{workdir} was trained with --augment={old.spec.augment}, now it is "
+      f"{new.spec.augment}; give --augment={old.spec.augment}"
+    )
+
+
+def _trained(workdir):
+  """Newest steps of the stages that have checkpoints."""
+  found = {s: latest_step(workdir / s) for s in (*STAGES, BASELINE)}
+  return {stage: step for stage, step in found.items() if step is not None}
+
+
+def _other_images(workdir, old, new):
+  if old == new:
+    return (
+      f"{workdir} was trained on other images than {new} holds now; bring "
+      "those back, or use another --workdir"
+    )
+  return (
+    f"{workdir} was trained on {old}, and {new} holds other images; use that "
+    "data set, or another --workdir"
+  )
 
 
 def _differences(

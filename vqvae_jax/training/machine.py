@@ -1,0 +1,42 @@
+"""What the machine holds: memory and disk, in bytes and in words."""
+
+import os
+import pathlib
+import shutil
+
+from etils import epath
+from jax.sharding import Mesh
+
+
+def memory_bytes(mesh: Mesh) -> int:
+  """Memory of one device: of an accelerator, or of this machine."""
+  statistics = mesh.local_devices[0].memory_stats() or {}
+  if "bytes_limit" in statistics:
+    return statistics["bytes_limit"]
+  found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+  # A container may have less than its machine.
+  limit = pathlib.Path("/sys/fs/cgroup/memory.max")
+  if limit.exists() and limit.read_text().strip().isdecimal():
+    found = min(found, int(limit.read_text()))
+  # Several CPU devices share it.
+  return found // len(mesh.local_devices)
+
+
+def size(count: float) -> str:
+  """Bytes as people say them: `3 kB`, `1.2 GB`, `25,600 TB`."""
+  units = ("bytes", "kB", "MB", "GB", "TB")
+  power = 0
+  while count >= 999.5 and power < len(units) - 1:
+    count, power = count / 1000, power + 1
+  digits = ".1f" if power and count < 9.95 else ".0f"
+  return f"{count:,{digits}} {units[power]}"
+
+
+def free_bytes(folder: epath.Path) -> int | None:
+  """Free bytes of the disk of a folder that may not exist yet."""
+  if "://" in str(folder):
+    return None
+  path = pathlib.Path(folder).absolute()
+  while not path.exists() and path != path.parent:
+    path = path.parent
+  return shutil.disk_usage(path).free
