@@ -121,6 +121,8 @@ SAMPLE = PROCESS | {
   "batch_size": [0, -1],
 }
 BAD = [
+  (Config, "from_step", "prior:x"),
+  (SampleConfig, "from_step", "-1"),
   (kind, name, value)
   for kind, rules in (
     (StageConfig, STAGE),
@@ -183,6 +185,7 @@ def test_rules_are_complete():
     Config: {
       "data_dir",
       "workdir",
+      "resume",
       "channels",
       "tokenizer",
       "prior",
