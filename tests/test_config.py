@@ -91,6 +91,7 @@ PROCESS = {
   "process_index": [0],
 }
 RUN = PROCESS | {
+  "from_step": ["x", "-1", "prior:", "vae:3", "3,4", "1.5"],
   "dataset": [""],
   "model": ["gan"],
   "stage": ["both"],
@@ -103,6 +104,7 @@ RUN = PROCESS | {
   "group_regex": ["(", "*"],
 }
 SAMPLE = PROCESS | {
+  "from_step": ["x", "-1", "prior:", "vae:3", "3,4", "1.5"],
   "format": ["gif"],
   "shard_size": [0, -1],
   "share": [NAN, INF, 0.0, -0.1, 1.01],
@@ -121,8 +123,6 @@ SAMPLE = PROCESS | {
   "batch_size": [0, -1],
 }
 BAD = [
-  (Config, "from_step", "prior:x"),
-  (SampleConfig, "from_step", "-1"),
   (kind, name, value)
   for kind, rules in (
     (StageConfig, STAGE),
