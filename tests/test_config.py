@@ -92,6 +92,7 @@ PROCESS = {
   "process_index": [0],
 }
 RUN = PROCESS | {
+  "from_step": ["x", "-1", "prior:", "vae:3", "3,4", "1.5"],
   "dataset": [""],
   "model": ["gan"],
   "stage": ["both"],
@@ -105,6 +106,7 @@ RUN = PROCESS | {
   "labels_csv": [""],
 }
 SAMPLE = PROCESS | {
+  "from_step": ["x", "-1", "prior:", "vae:3", "3,4", "1.5"],
   "format": ["gif"],
   "shard_size": [0, -1],
   "share": [NAN, INF, 0.0, -0.1, 1.01],
@@ -185,6 +187,7 @@ def test_rules_are_complete():
     Config: {
       "data_dir",
       "workdir",
+      "resume",
       "channels",
       "intensity_range",  # See test_an_intensity_range_has_an_order.
       "tokenizer",
