@@ -9,6 +9,7 @@ checks what is there.
 import sys
 
 from vqvae_jax import cli
+from vqvae_jax.commands import first
 from vqvae_jax.config import SampleConfig
 
 
@@ -20,7 +21,11 @@ def main() -> int:
     generate(config)
 
   return cli.run(
-    SampleConfig, action, __doc__, resume="--resume goes on from here"
+    SampleConfig,
+    action,
+    __doc__,
+    first=first.SAMPLE,
+    resume="--resume goes on from here",
   )
 
 

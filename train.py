@@ -3,12 +3,13 @@
   python train.py
   python train.py --dataset=folder:photos --image-size=64
 
-Run again, the same command goes on where it stopped.
+If it was interrupted, the same command goes on from the last checkpoint.
 """
 
 import sys
 
 from vqvae_jax import cli
+from vqvae_jax.commands import first
 from vqvae_jax.config import Config
 
 
@@ -19,7 +20,7 @@ def main() -> int:
 
     train(config)
 
-  return cli.run(Config, action, __doc__)
+  return cli.run(Config, action, __doc__, first=first.TRAIN)
 
 
 if __name__ == "__main__":

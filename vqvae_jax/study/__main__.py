@@ -12,6 +12,7 @@ command goes on where it stopped.
 import sys
 
 from vqvae_jax import cli
+from vqvae_jax.commands import first
 from vqvae_jax.config import StudyConfig
 
 
@@ -22,7 +23,13 @@ def main() -> int:
 
     study(config)
 
-  return cli.run(StudyConfig, action, __doc__, prog="python -m vqvae_jax.study")
+  return cli.run(
+    StudyConfig,
+    action,
+    __doc__,
+    first=first.STUDY,
+    prog="python -m vqvae_jax.study",
+  )
 
 
 if __name__ == "__main__":
