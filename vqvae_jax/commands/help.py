@@ -97,12 +97,15 @@ def _entry(flag, text):
 
 
 def _explained(flag, width):
+  text = flag.comment
+  start = f"  {flag.name}, {flag.opposite}"
   if flag.takes_value:
     space = " " if flag.takes_list else "="
     start = f"  {flag.name}{space}{flag.values}"
-  else:
-    start = f"  {flag.name}, {flag.opposite}"
-  text = flag.comment
+  if len(start) > width:
+    # Many choices: below the flag.
+    start = f"  {flag.name}{space}NAME" + " ..." * flag.takes_list
+    text = f"Of {flag.values.removesuffix(' ...').replace('|', ', ')}. {text}"
   if not flag.optional:
     text += f" (default: {_default(flag)})"
   indent = " " * 6
