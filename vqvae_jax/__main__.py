@@ -1,6 +1,6 @@
 """Says which commands there are.
 
-  python -m vqvae_jax
+python -m vqvae_jax
 """
 
 import sys

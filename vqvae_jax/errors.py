@@ -17,6 +17,13 @@ class ConfigError(UserError):
   """A setting that cannot work; the message names the flag and the rule."""
 
 
+class ArgumentError(ConfigError, ValueError):
+  """An argument of a Python call that cannot work: an array, say.
+
+  Also a `ValueError`, which callers of a library expect.
+  """
+
+
 class DataError(UserError):
   """A data set that cannot be read or does not fit the settings."""
 

@@ -42,8 +42,7 @@ def short_help(
     lines += _entry(flags[name], text) if text else [f"{name}:"]
   lines += [
     "",
-    "Values shown are the defaults. This explains all "
-    f"{len(flags)} flags:",
+    f"Values shown are the defaults. This explains all {len(flags)} flags:",
     f"  {usage} --help-all",
   ]
   return "\n".join(lines)
@@ -111,7 +110,9 @@ def _explained(flag, width):
   indent = " " * 6
   return [
     start,
-    *textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent),
+    *textwrap.wrap(
+      text, width, initial_indent=indent, subsequent_indent=indent
+    ),
   ]
 
 

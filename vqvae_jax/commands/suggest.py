@@ -4,7 +4,8 @@ import difflib
 from collections.abc import Iterable
 
 _HOW_MANY = ("num-images", "num-train-images", "num-synthetic")
-# Words of other tools and of other commands, and our flags, without what stands before a dot.
+# Words of other tools and of other commands, and our flags, each without what
+# stands before a dot.
 _OTHER_WORDS = {
   "aug": ("augment",),
   "augmentation": ("augment",),
