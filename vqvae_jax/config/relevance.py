@@ -1,11 +1,13 @@
 """Which settings matter with which others.
 
 An option that would change nothing is a misunderstanding: whoever gives it
-expects something of it. So a flag that the other settings make idle is refused.
-Only flags that were given count: a stored configuration, or one that Python
+expects something of it. So a flag that the other settings make idle is refused,
+unless it only repeats the default, as scripts do that pass every flag. Flags
+that were not given do not count: a stored configuration, or one that Python
 code makes, holds idle settings as well.
 """
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -72,6 +74,8 @@ def check(config: Any, given: Iterable[str]):
   for path in given:
     group, dot, name = path.rpartition(".")
     owner = getattr(config, group) if dot else config
+    if getattr(owner, name) == _default(owner, name):
+      continue
     for key in (group, path):
       if key in _OF_MODELS:
         _check_model(config, owner, name, _OF_MODELS[key])
@@ -80,6 +84,10 @@ def check(config: Any, given: Iterable[str]):
       _refuse(owner, name, ", ".join(values), owner, decides)
     if path == "data_dir" and config.dataset.partition(":")[0] in _NOT_PREPARED:
       _refuse(config, name, "data sets that TFDS prepares", config, "dataset")
+
+
+def _default(owner, name):
+  return next(f.default for f in dataclasses.fields(owner) if f.name == name)
 
 
 def _check_model(config, owner, name, models):
