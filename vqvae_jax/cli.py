@@ -17,6 +17,7 @@ def run(
   first: Iterable[tuple[str, str]],
   prog: str | None = None,
   resume: str = "the same command goes on from there",
+  default: Callable[[list[str]], Any] = lambda args: None,
 ) -> int:
   """Runs a command and gives its exit code.
 
@@ -27,6 +28,8 @@ def run(
     first: the flags that `--help` explains; see `commands.first`.
     prog: name of the command; by default the script's.
     resume: how to go on after an interruption.
+    default: function of the command line that gives the settings where no flag
+      is given; None for those of `kind`.
 
   Returns:
     0; 2 after a mistake that the user can mend, which is told in one line;
@@ -42,7 +45,7 @@ def run(
     commands.show(text)
     sys.exit(0)
   try:
-    action(commands.parse(kind, args, prog))
+    action(commands.parse(kind, args, prog, default(args)))
   except UserError as error:
     print(f"error: {one_line(str(error))}", file=sys.stderr)
     return 2

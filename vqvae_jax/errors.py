@@ -7,10 +7,7 @@ import signal
 
 
 class UserError(Exception):
-  """Base of the errors below; anything else is a bug with a traceback.
-
-  No `ValueError`, which tyro would frame and print itself.
-  """
+  """Base of the errors below; anything else is a bug with a traceback."""
 
 
 class ConfigError(UserError):

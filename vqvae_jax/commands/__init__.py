@@ -39,7 +39,7 @@ def answer(
 
 
 def show(text: str):
-  """Prints; a reader that stops early, such as `head`, is no mistake."""
+  """Prints; a reader that stops early, such as `head`, is not a mistake."""
   try:
     print(text, flush=True)
   except BrokenPipeError:

@@ -26,7 +26,7 @@ TRAIN = (
   ("--dtype", "or bfloat16, for TPUs and recent GPUs"),
   ("length and size", ""),
   ("--tokenizer.steps", "raise it to train a finished run further"),
-  ("--prior.steps", "likewise"),
+  ("--prior.steps", "the same for the prior"),
   ("--tokenizer.stride", "pixels per id along each side: 2, 4, 8, ..."),
   ("--tokenizer.codebook-size", "number of codes"),
   (

@@ -114,7 +114,7 @@ def _build(kind, values, default):
 
 
 def _is_flag(word):
-  """Whether a word begins a flag, and is no negative number."""
+  """Whether a word begins a flag, and is not a negative number."""
   return word.startswith("-") and not re.match(r"-\.?\d|-inf|-nan", word)
 
 
@@ -157,13 +157,13 @@ def _bare_word(word, names, given):
     return (
       f"if it belongs to {given[-1].typed}, write {given[-1].typed}='{value}'"
     )
-  fields = [one.flag.name for one in given]
-  for name in ("--dataset", "--workdir"):
-    if name in names and name not in fields:
-      folder = name == "--dataset" and os.path.isdir(word)
-      value = f"folder:{word}" if folder else word
-      return f"did you mean {name}={checks.shown(value)}?"
-  return None
+  # What a command needs first comes first: a data set, or a run.
+  first = next(n for n in names if n in ("--dataset", "--workdir"))
+  if any(one.flag.name == first for one in given):
+    return None
+  folder = first == "--dataset" and os.path.isdir(word)
+  value = f"folder:{word}" if folder else word
+  return f"did you mean {first}={checks.shown(value)}?"
 
 
 def _of_model(names, args):

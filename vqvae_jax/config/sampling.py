@@ -85,7 +85,7 @@ class SampleConfig:
   # Which share of the shards is this process's: 0/4, 1/4, 2/4 or 3/4 for four
   # processes, which may run at any time, each with the same other flags.
   worker: str = "0/1"
-  # The processes of one cluster share the shards, in the place of --worker: on
+  # The processes of one cluster share the shards, instead of --worker: on
   # Cloud TPU pods no more is needed, elsewhere each is told the next three.
   multihost: bool = False
   # Address of process 0, host:port.

@@ -212,7 +212,7 @@ class BaselineModel(Trained):
       uint8 ones, each by a walk of its own that its number decides.
 
     Raises:
-      ConfigError: if the model is no VAE.
+      ConfigError: if the model is not a VAE.
     """
     if self.config.model not in ("vae", "beta_vae"):
       raise ConfigError(
@@ -278,6 +278,6 @@ class BaselineModel(Trained):
     return jax.tree.map(lambda x: np.asarray(x, np.float32), fitted)
 
   def need_encoder(self, what: str):
-    """Raises `ConfigError`, naming `what` needs one, if there is none."""
+    """Raises `ConfigError`, naming what needs one, if the model has none."""
     if self.config.model == "dcgan":
       raise ConfigError(f"{what} needs an encoder; a dcgan has none")
