@@ -11,14 +11,16 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Int
 
 from vqvae_jax.errors import ArgumentError, ConfigError
-from vqvae_jax.generation.arrays import (
-  BATCH,
+from vqvae_jax.generation.arguments import (
   checked_images,
   checked_labels,
   checked_number,
   checked_seed,
   checked_vectors,
   chosen_labels,
+)
+from vqvae_jax.generation.arrays import (
+  BATCH,
   draw_blocks,
   image_keys,
   map_rows,

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Int, PyTree
 
 from vqvae_jax.errors import ArgumentError, ConfigError
-from vqvae_jax.generation.arrays import (
+from vqvae_jax.generation.arguments import (
   checked_ids,
   checked_images,
   checked_labels,
@@ -19,6 +19,8 @@ from vqvae_jax.generation.arrays import (
   checked_seed,
   checked_whole,
   chosen_labels,
+)
+from vqvae_jax.generation.arrays import (
   draw_blocks,
   image_keys,
   map_rows,

@@ -8,7 +8,7 @@ import pytest
 
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ArgumentError, ConfigError
-from vqvae_jax.generation import arrays
+from vqvae_jax.generation import arguments
 
 SPEC = DataSpec(
   name="animals",
@@ -49,11 +49,11 @@ def test_images_of_every_right_kind_are_the_same():
     expected.astype(np.float64),
     expected.tolist(),
   ):
-    found = arrays.checked_images(given, SPEC)
+    found = arguments.checked_images(given, SPEC)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, expected)
   for none in ([], np.zeros((0, 6, 4, 3))):
-    assert arrays.checked_images(none, SPEC).shape == (0, 6, 4, 3)
+    assert arguments.checked_images(none, SPEC).shape == (0, 6, 4, 3)
 
 
 def test_images_of_every_wrong_kind_are_refused():
@@ -82,7 +82,7 @@ def test_images_of_every_wrong_kind_are_refused():
     (None, SPEC, "images of shape () are not"),
     ("x.png", SPEC, "images of shape () are not"),
   ):
-    assert said in refused(arrays.checked_images, images, spec)
+    assert said in refused(arguments.checked_images, images, spec)
 
 
 def test_labels_are_names_or_positions():
@@ -96,14 +96,14 @@ def test_labels_are_names_or_positions():
     jnp.array([2, 0, 1]),
     np.array([2, 0, 1], np.uint8),
   ):
-    for check in (arrays.checked_labels, arrays.chosen_labels):
+    for check in (arguments.checked_labels, arguments.chosen_labels):
       found = check(given, SPEC)
       assert found.dtype == np.int32
       np.testing.assert_array_equal(found, expected)
   for none in ([], (), np.zeros(0)):
-    assert arrays.checked_labels(none, SPEC).shape == (0,)
+    assert arguments.checked_labels(none, SPEC).shape == (0,)
   np.testing.assert_array_equal(
-    arrays.checked_labels([0, 0], UNLABELLED), [0, 0]
+    arguments.checked_labels([0, 0], UNLABELLED), [0, 0]
   )
 
 
@@ -129,9 +129,9 @@ def test_other_labels_are_refused():
     ([1], UNLABELLED, "not all in [0, 1)"),
     (["a\nb" * 100], SPEC, "is not a class"),
   ):
-    assert said in refused(arrays.checked_labels, labels, spec)
+    assert said in refused(arguments.checked_labels, labels, spec)
   assert "2 images but 1 labels" in refused(
-    arrays.checked_labels, ["cat"], SPEC, 2
+    arguments.checked_labels, ["cat"], SPEC, 2
   )
 
 
@@ -140,28 +140,28 @@ def test_a_label_that_could_mean_two_classes_is_refused():
   twice = dataclasses.replace(SPEC, class_names=("a", "b", "a"))
   padded = dataclasses.replace(SPEC, class_names=("00", "01", "02"))
   assert "label 1 could mean class '1' or the class at position 1, '2'" in (
-    refused(arrays.chosen_labels, [0, 1], numbered)
+    refused(arguments.chosen_labels, [0, 1], numbered)
   )
   # No class is called 0, and names say what they mean.
-  assert arrays.chosen_labels([0], numbered).tolist() == [0]
-  assert arrays.chosen_labels(["3", "1"], numbered).tolist() == [2, 0]
-  assert arrays.chosen_labels([0, 1, 2], padded).tolist() == [0, 1, 2]
+  assert arguments.chosen_labels([0], numbered).tolist() == [0]
+  assert arguments.chosen_labels(["3", "1"], numbered).tolist() == [2, 0]
+  assert arguments.chosen_labels([0, 1, 2], padded).tolist() == [0, 1, 2]
   # The labels of images are positions, as data sets give them.
-  assert arrays.checked_labels([0, 1, 2], numbered).tolist() == [0, 1, 2]
+  assert arguments.checked_labels([0, 1, 2], numbered).tolist() == [0, 1, 2]
   assert "name of several classes" in refused(
-    arrays.checked_labels, ["a"], twice
+    arguments.checked_labels, ["a"], twice
   )
-  assert arrays.checked_labels(["b"], twice).tolist() == [1]
+  assert arguments.checked_labels(["b"], twice).tolist() == [1]
 
 
 def test_ids_and_vectors():
   grid = (2, 3)
   ids = np.arange(6).reshape(1, 2, 3)
   for given in (ids, ids.tolist(), jnp.asarray(ids), ids.astype(np.uint16)):
-    found = arrays.checked_ids(given, grid, 6)
+    found = arguments.checked_ids(given, grid, 6)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, ids)
-  assert arrays.checked_ids([], grid, 6).shape == (0, 2, 3)
+  assert arguments.checked_ids([], grid, 6).shape == (0, 2, 3)
   for wrong, said in (
     (ids + 0.7, "ids of float64 are not integers"),
     (ids > 2, "ids of bool are not integers"),
@@ -172,11 +172,11 @@ def test_ids_and_vectors():
     (ids.reshape(1, 6), "(1, 6) are not [n, 2, 3]"),
     (7, "ids of shape () are not"),
   ):
-    assert said in refused(arrays.checked_ids, wrong, grid, 6)
+    assert said in refused(arguments.checked_ids, wrong, grid, 6)
   vectors = np.linspace(-3, 3, 8).reshape(2, 4)
-  found = arrays.checked_vectors(vectors.tolist(), 4, "latents")
+  found = arguments.checked_vectors(vectors.tolist(), 4, "latents")
   np.testing.assert_allclose(found, vectors, rtol=1e-6)
-  assert arrays.checked_vectors([], 4, "latents").shape == (0, 4)
+  assert arguments.checked_vectors([], 4, "latents").shape == (0, 4)
   for wrong, said in (
     (vectors[0], "latents of shape (4,) are not [n, 4]"),
     (vectors[:, :3], "(2, 3) are not [n, 4]"),
@@ -186,21 +186,21 @@ def test_ids_and_vectors():
     (vectors > 0, "latents of bool are not numbers"),
     (vectors * 1j, "latents of complex128 are not numbers"),
   ):
-    assert said in refused(arrays.checked_vectors, wrong, 4, "latents")
+    assert said in refused(arguments.checked_vectors, wrong, 4, "latents")
 
 
 def test_seeds_and_numbers():
   for seed in (0, 7, 2**31 - 1, np.int64(3), np.uint8(3)):
-    assert arrays.checked_seed(seed) == int(seed)
+    assert arguments.checked_seed(seed) == int(seed)
   wrong = (-1, 2**31, 10**5000, 1.5, 1.0, None, "1", True, [1], np.array([1]))
   for seed in wrong:
     assert "is not a whole number from 0 to 2147483647" in refused(
-      arrays.checked_seed, seed
+      arguments.checked_seed, seed
     )
   for value in (0, 0.5, np.float32(0.5), np.int8(2)):
-    assert arrays.checked_number("temperature", value) == float(value)
-  assert arrays.checked_number("temperature", 10**400) == np.inf
+    assert arguments.checked_number("temperature", value) == float(value)
+  assert arguments.checked_number("temperature", 10**400) == np.inf
   for value in ("1", None, True, [0.5], 1j, np.ones(1)):
     assert "temperature " in refused(
-      arrays.checked_number, "temperature", value
+      arguments.checked_number, "temperature", value
     )
