@@ -201,7 +201,7 @@ def test_foreign_folder_is_refused(dataset, tmp_path):
   [
     (
       {"primary": "ae"},
-      "--primary ae is none of --generators vqvae vae dcgan",
+      "--primary ae is not one of --generators vqvae vae dcgan",
     ),
     ({"real_shares": (1.0,)}, r"--real-shares 1.0 is not in \(0, 1\)"),
     ({"generators": ("vae", "vae")}, "each once"),

@@ -102,7 +102,7 @@ class StudyConfig:
   baseline: BaselineConfig = dataclasses.field(default_factory=BaselineConfig)
 
   def __post_init__(self):
-    checks.choices(self)
+    checks.fields(self)
     checks.at_least(self, "num_real", 0)
     for name in ("num_synthetic", "seeds", "judge_steps"):
       checks.at_least(self, name, 1)
@@ -119,7 +119,7 @@ class StudyConfig:
         raise ConfigError(f"--real-shares {share} is not in (0, 1)")
     if self.primary is not None and self.primary not in self.generators:
       raise ConfigError(
-        f"--primary {self.primary} is none of --generators "
+        f"--primary {self.primary} is not one of --generators "
         f"{' '.join(self.generators)}"
       )
     if any(multiplier < 1 for multiplier in self.sweep):
