@@ -11,11 +11,18 @@ import time
 
 NAMES = ("chromium", "google-chrome-stable", "google-chrome")
 FLAGS = (
-  "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage "
-  "--no-first-run --disable-background-networking --disable-component-update "
-  "--disable-sync --disable-extensions --hide-scrollbars "
-  "--remote-debugging-pipe"
-).split()
+  "--headless=new",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-dev-shm-usage",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--disable-extensions",
+  "--hide-scrollbars",
+  "--remote-debugging-pipe",
+)
 SECONDS = 60
 
 
@@ -86,7 +93,10 @@ class Browser:
       deviceScaleFactor=1,
       mobile=False,
     )
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    scheme = {
+      "name": "prefers-color-scheme",
+      "value": "dark" if dark else "light",
+    }
     self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
     self.events.clear()
     self.call("Page.navigate", url=url)
@@ -97,9 +107,7 @@ class Browser:
 
   def run(self, script: str):
     """The value of an expression."""
-    found = self.call(
-      "Runtime.evaluate", expression=script, returnByValue=True
-    )
+    found = self.call("Runtime.evaluate", expression=script, returnByValue=True)
     if "exceptionDetails" in found:
       raise RuntimeError(found["exceptionDetails"]["exception"]["description"])
     return found["result"].get("value")

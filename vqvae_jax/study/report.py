@@ -87,7 +87,7 @@ def write_report(
     *plots,
     *samples,
     *figures,
-    Links("Every run is in", ["results.csv"]),
+    Links("Files beside this one:", ["results.csv", "report.md"]),
     Details(
       "How to read this report",
       report_text.how_to_read(settings, rows, test_read, primary),
@@ -103,7 +103,7 @@ def write_report(
       [Paragraph(report_text.SECONDS), tables.seconds_table(rows, gates)],
     ),
   ]
-  replace(out / "results.csv", _csv(results).encode())
+  replace(out / "results.csv", _csv(results).encode(errors="backslashreplace"))
   (out / PICTURES).mkdir(parents=True, exist_ok=True)
   for name, content in picture_files(blocks):
     replace(out / PICTURES / name, content)
@@ -190,7 +190,6 @@ def _samples(sheets, gates, primary) -> tuple[list[Block], list[Block]]:
   """Real images beside those of the primary generator; then all others."""
   if not sheets:
     return [], []
-  # Title by title, because class_folders is what keeps names apart.
   files = dict(zip(sheets, class_folders(list(sheets)), strict=True))
   blocks = {}
   for name, sheet in sheets.items():
@@ -201,7 +200,7 @@ def _samples(sheets, gates, primary) -> tuple[list[Block], list[Block]]:
       note = (
         f"{100 * share:.1f} % of the images of {generator} are nearer to a "
         "training image than 99 % of unseen real images are; new images of "
-        "the same kind would give about 1 %"
+        "the same kind would give about 1 %."
       )
     blocks[name] = picture(files[name], sheet, note)
   first = [blocks.pop(n) for n in ("real", primary) if n in blocks]

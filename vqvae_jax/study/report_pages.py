@@ -225,6 +225,8 @@ def _html_table(header, rows):
     for column in zip(*rows, strict=True)
   ] or [""] * len(header)
   kinds[0] = ' class="name"'
+  if all(len(row[0]) <= LONGEST_WORD for row in rows):
+    kinds[0] = ' class="name whole"'
   lines = [_row("th", header, kinds)] + [_row("td", row, kinds) for row in rows]
   table = "\n".join(
     ["<thead>", lines[0], "</thead>", "<tbody>", *lines[1:], "</tbody>"]
@@ -250,7 +252,7 @@ def _is_number(cell):
 
 def _words(text):
   """Escaped; words too long for a line may be broken, others may not."""
-  words = clean(text).split(" ")
+  words = re.sub(r"(?<=\d) %", "\u00a0%", clean(text)).split(" ")
   return CODE.sub(r"<code>\1</code>", " ".join(map(_word, words)))
 
 

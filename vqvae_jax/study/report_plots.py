@@ -158,7 +158,7 @@ def _plot(name, title, cut, draw: Callable[[int], tuple[str, float]]) -> Plot:
 def _arms(rows, span, width):
   """Elements and the height: a line for each arm, on a phone two."""
   wide = width == WIDE
-  size, step = (14, 27) if wide else (13, 45)
+  size, step = (14, 27) if wide else (13, 47)
   names = max(text_width(row.arm, size) for row in rows)
   left = min(names + 16, 300) if wide else 2
   right = width - 58 if wide else width - 2
@@ -170,7 +170,7 @@ def _arms(rows, span, width):
       top += 28
       marks.append(text(0, top - 7, label, size - 1, "soft"))
     for row in of_group:
-      middle, base = (top + 13, top + 18) if wide else (top + 29, top + 14)
+      middle, base = (top + 13, top + 18) if wide else (top + 28, top + 15)
       room = left - 10 if wide else width - 60
       value = f"{100 * row.accuracy.mean:.2f}"
       look = LOOKS[group]
@@ -277,7 +277,7 @@ def _curve(spots, span, up, look, size):
   for x, estimate in spots:
     # Turned by a quarter, the axis that goes right goes up.
     mark = horizontal(
-      estimate, span, lambda value: -up(value), 0, look, size - 1
+      estimate, span, lambda value: -up(value), 0, look, size - 1, 90
     )
     parts.append(f'<g transform="translate({x:.1f} 0) rotate(-90)">{mark}</g>')
   return "".join(parts)

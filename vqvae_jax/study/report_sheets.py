@@ -48,7 +48,7 @@ def by_class(
     row[: len(of_class)] = of_class
   text = ""
   if len(names) < len(class_names):
-    text = f"the first {len(names)} of {len(class_names):,} classes"
+    text = f"The first {len(names)} of {len(class_names):,} classes."
   return Sheet(title, text, page, names)
 
 
@@ -79,7 +79,7 @@ def copies(
   text = (
     "Each generated image stands above the training image nearest to it. "
     "Columns are sorted from left to right, likeliest copies first"
-    + (", and go on in the next pair of rows" if len(page) > 2 else "")
+    + (", and continue in the next pair of rows." if len(page) > 2 else ".")
   )
   names = ("generated", "nearest real") * (len(page) // 2)
   return Sheet(title, text, np.stack(page), names)
@@ -103,7 +103,7 @@ def picture(name: str, sheet: Sheet, note: str = "") -> Picture:
   return Picture(
     f"sheet_{name}",
     sheet.title,
-    ". ".join(filter(None, (sheet.text, note))),
+    " ".join(filter(None, (sheet.text, note))),
     alt,
     png(grid(images, columns)),
     png(grid(images, columns, sheet.row_names)),

@@ -22,7 +22,8 @@ COLORS = f"""
 """
 DRAWING = """
 svg text { font-family: system-ui, "Segoe UI", Roboto, Helvetica, Arial,
-  sans-serif; fill: var(--text); font-variant-numeric: tabular-nums; }
+  sans-serif; fill: var(--text); font-variant-numeric: tabular-nums;
+  paint-order: stroke; stroke: var(--page); stroke-width: 4px; }
 svg .soft { fill: var(--soft); }
 svg .strong { font-weight: 600; }
 svg .tick { stroke: var(--line); stroke-width: 1; }
@@ -85,7 +86,7 @@ td {{ max-width: 30rem; }}
 td.number {{ white-space: nowrap; }}
 .name {{ position: sticky; left: 0; background: var(--page);
   padding-left: 0; }}
-td.name {{ hyphens: none; }}
+.whole {{ white-space: nowrap; }}
 {DRAWING}
 @media (max-width: 760px) {{
   .plot .wide {{ display: none; }} .plot .narrow {{ display: block; }}

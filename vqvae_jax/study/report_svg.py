@@ -34,9 +34,11 @@ def line(x1: float, y1: float, x2: float, y2: float, look: str) -> str:
   )
 
 
-def path(points: str, look: str, x: float = 0.0, y: float = 0.0) -> str:
-  """A path around (x, y)."""
-  place = f"translate({x:.1f} {y:.1f})"
+def path(
+  points: str, look: str, x: float = 0.0, y: float = 0.0, turn: float = 0.0
+) -> str:
+  """A path around (x, y), turned by so many degrees."""
+  place = f"translate({x:.1f} {y:.1f})" + (f" rotate({turn:g})" if turn else "")
   return f'<path d="{points}" class="{look}" transform="{place}"/>'
 
 
@@ -69,11 +71,13 @@ def horizontal(
   y: float,
   look: str,
   size: float,
+  turn: float = 0.0,
 ) -> str:
   """A mean and its interval on a horizontal axis, in percent.
 
   What lies beyond the span is cut, and an arrow points to it; where that is
-  the mean, its value stands at the arrow.
+  the mean, its value stands at the arrow. The mark of the mean is turned by
+  `turn` degrees.
   """
   low, high = span
   mean = 100 * estimate.mean
@@ -102,7 +106,7 @@ def horizontal(
         if inside
         else path(f"M{7 * way} -5L0 0L{7 * way} 5", "bar", place, y)
       )
-  return "".join(parts) + path(SHAPES[look], "mark", across(mean), y)
+  return "".join(parts) + path(SHAPES[look], "mark", across(mean), y, turn)
 
 
 def text_width(content: str, size: float) -> float:

@@ -53,8 +53,10 @@ def arms_tables(
   columns = {k: v for k, v in columns.items() if not set(v) <= empty}
   names = list(columns)
   main, rest = names[:MOST_COLUMNS], names[MOST_COLUMNS:]
-  further = _of_columns(columns, ["arm", *rest]) if rest else None
-  return _of_columns(columns, main), further
+  if not rest:
+    return _of_columns(columns, main), None
+  keys = [name for name in ("arm", "multiplier") if name in columns]
+  return _of_columns(columns, main), _of_columns(columns, [*keys, *rest])
 
 
 def recall_tables(

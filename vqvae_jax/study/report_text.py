@@ -75,12 +75,12 @@ def how_to_read(
     "images alone), real+ and classical+ (either with generated images). All "
     "arms are trained for the same number of steps. Arms with classical+ are "
     "compared with classical, all others with real.",
-    "Brackets hold 95 % intervals over seeds (Student's t), which are cut "
-    "where no value can be: accuracy stays between 0 and 100 %, AUROC between 0 and "
-    "1. Differences are paired: seed by seed, over the seeds that both arms "
-    f"have. One comparison was named primary beforehand: `{arm}` against "
-    f"`{other}`, classifier {judge}. The p-values of the other {corrected:,} "
-    "are corrected for their number by Holm's method.",
+    "Brackets hold 95 % intervals over seeds (Student's t), cut where no value "
+    "can be: accuracy stays between 0 and 100 %, AUROC between 0 and 1. "
+    "Differences are paired: seed by seed, over the seeds that both arms have. "
+    f"One comparison was named primary beforehand: `{arm}` against `{other}`, "
+    f"classifier {judge}. The p-values of the other {corrected:,} are "
+    "corrected for their number by Holm's method.",
     "Verdicts: no gain where the interval includes zero, which does not prove "
     "that there is none; gain or loss where it does not and, except for the "
     f"primary comparison, the corrected p is at most {SIGNIFICANCE}. One seed "
