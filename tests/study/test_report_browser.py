@@ -164,7 +164,7 @@ SOME = ["vqvae", "dcgan", "vae"]
 
 def cases():
   everything = ALL.split()
-  many = [f"class number {i}" for i in range(120)]
+  many = [f"class number {i}" for i in range(60)]
   long = [LONG, WIDE, WORDS, HAN, "a/b-c_d.e+f" * 6, EVIL]
   balanced = {"balanced_accuracy": 0.5}
   yield "usual", case(SOME, runs(SOME))
@@ -175,7 +175,7 @@ def cases():
       runs(everything) + runs(everything, judge="tuned") + sweep("vqvae"),
     ),
   )
-  yield "many classes", case(SOME, runs(SOME, 120), many)
+  yield "many classes", case(SOME, runs(SOME, 60), many)
   yield "long classes", case(SOME, runs(SOME, 6, **balanced), long)
   names = [LONG, WIDE, EVIL, HAN]
   yield "long generators", case(names, runs(names) + sweep(LONG) + sweep(WIDE))
