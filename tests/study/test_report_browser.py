@@ -198,7 +198,10 @@ def page(tmp_path_factory):
   program = browser.find()
   if program is None:
     pytest.skip("there is no Chromium to open the report in")
-  found = browser.Browser(program, tmp_path_factory.mktemp("profile"))
+  try:
+    found = browser.Browser(program, tmp_path_factory.mktemp("profile"))
+  except (OSError, RuntimeError) as error:
+    pytest.skip(f"{program} does not start: {error}")
   yield found
   found.close()
 

@@ -11,6 +11,7 @@ from vqvae_jax.files import replace
 from vqvae_jax.generation.formats import class_folders
 from vqvae_jax.study import report_gates, report_text
 from vqvae_jax.study import report_tables as tables
+from vqvae_jax.study.report_markdown import to_markdown
 from vqvae_jax.study.report_numbers import Primary, Row, find, summarise
 from vqvae_jax.study.report_pages import (
   Answer,
@@ -22,7 +23,6 @@ from vqvae_jax.study.report_pages import (
   Paragraph,
   picture_files,
   to_html,
-  to_markdown,
 )
 from vqvae_jax.study.report_plots import arms_plot, sweep_plot, sweeps
 from vqvae_jax.study.report_sheets import Sheet, picture
