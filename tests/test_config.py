@@ -188,6 +188,7 @@ def test_rules_are_complete():
       "data_dir",
       "workdir",
       "resume",
+      "plan",
       "channels",
       "intensity_range",  # See test_an_intensity_range_has_an_order.
       "tokenizer",

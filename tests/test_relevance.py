@@ -95,7 +95,7 @@ def test_every_default_may_be_given():
   for name, flag in flags_of(Config).items():
     if name in ("--tokenizer.quantizer", "--prior.kind", "--model"):
       continue
-    if flag.takes_list:
+    if flag.takes_list and flag.default is not None:
       args += [name, *map(str, flag.default)]
     elif flag.takes_value:
       args.append(f"{name}={flag.default}")
