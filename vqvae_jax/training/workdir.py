@@ -58,7 +58,7 @@ def stages(model: str) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def lock(workdir: epath.PathLike):
+def lock(workdir: epath.PathLike, flag: str = "--workdir"):
   """Holds the folder for this process; the system frees it if that dies.
 
   Remote folders (`gs://...`) have no locks and are not locked.
@@ -74,8 +74,7 @@ def lock(workdir: epath.PathLike):
     held.acquire(timeout=0)
   except filelock.Timeout:
     raise RunError(
-      f"another run is at work in {workdir}; wait for it or use another "
-      "--workdir"
+      f"another run is at work in {workdir}; wait for it or use another {flag}"
     ) from None
   try:
     yield
