@@ -1,37 +1,31 @@
 """What a generated set is like: the gates' figures, the filter, the sheets."""
 
 import time
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from vqvae_jax.config import StudyConfig
-from vqvae_jax.errors import ConfigError
 from vqvae_jax.generation import load
 from vqvae_jax.study import gates as g
 from vqvae_jax.study import generators, records
-from vqvae_jax.study.arms import Arm, Images, parts
+from vqvae_jax.study.arms import Arm, Images
 from vqvae_jax.study.classical import STRENGTHS, classical
 from vqvae_jax.study.crossfit import (
   CrossFitted,
   cross_fit,
   cross_fitted_logits,
-  folds,
 )
-from vqvae_jax.study.judges import JUDGES, features
-from vqvae_jax.study.parts import batch_rows
+from vqvae_jax.study.judges import FEATURES, JUDGES, features
 from vqvae_jax.study.seed import Seed
-from vqvae_jax.training.baseline import build_baseline
 from vqvae_jax.training.pictures import grid, pairs, to_uint8
-from vqvae_jax.training.prior import build_prior
 
-# Of every judge here, which one trains and in whose features sets compare.
-JUDGE = "simple"
 COLUMNS = 10
 ROWS = 6
 
@@ -60,15 +54,39 @@ def gates(
   """
   count = count or config.num_synthetic
   path = seed.folder / "gates" / f"{generator}-{count}.json"
+  images = seed.generated(generator, count)
+  strength, _ = seed.choose_strength(config.judges[0])
+  judged = seed.judge(Arm("classical"), FEATURES, None, strength, 1.0)
+  made_from = {
+    "generator": generator,
+    "seed": seed.number,
+    "settings": [config.filter, config.judge_steps],
+    "augmentation": STRENGTHS[strength],
+    "weights of the judge": judged["weights"],
+    "training images": seed.real.digest,
+    "validation images": seed.held_out.digest,
+    "generated images": images.digest,
+  }
 
   def make():
     start = time.monotonic()
-    images = seed.generated(generator, count)
-    seed.say(f"{generator}: comparing {count} images with the real ones")
-    figures = _figures(config, seed, generator, images)
+    said = f"{generator}: comparing {count} images with the real ones"
+    seed.say(said)
+    with seed.busy(said):
+      figures = _figures(config, seed, generator, images)
     return figures | {"seconds": time.monotonic() - start}
 
-  return records.once(path, make)
+  figures = records.once(path, make, made_from)
+  seed.schedule.done(
+    f"comparing {generator}", (seed.number, generator), figures["seconds"]
+  )
+  return figures
+
+
+def note_halves(seed: Seed):
+  """Counts the judges of halves, which are trained where figures lack."""
+  for half in (0, 1):
+    seed.schedule.done(FEATURES, (seed.number, "half", half))
 
 
 def sheets(
@@ -85,7 +103,7 @@ def sheets(
     if not len(images):
       continue
     pages[generator] = _by_class(images, seed.num_classes)
-    found = g.nearest(images.images, seed.real.images)
+    found = _nearest(seed, images)
     # The likeliest copies come first.
     rows = np.argsort(found.distance)[: 2 * COLUMNS]
     pages[f"{generator}, above the nearest training images"] = pairs(
@@ -94,21 +112,62 @@ def sheets(
   return pages
 
 
+class _RealImages(NamedTuple):
+  """What generated sets are compared with, the same for all of a seed.
+
+  Attributes:
+    features_of: gives the features of images.
+    features: of the training images.
+    unseen: distance of each validation image to the nearest training image.
+    unseen_features: the same in the features.
+    held_out: figures of the validation images as if they were generated.
+  """
+
+  features_of: Callable[[np.ndarray], np.ndarray]
+  features: Float[np.ndarray, "n d"]
+  unseen: Float[np.ndarray, " m"]
+  unseen_features: Float[np.ndarray, " m"]
+  held_out: dict[str, float]
+
+
+def _real_images(config, seed) -> _RealImages:
+  strength, _ = seed.choose_strength(config.judges[0])
+  params = seed.params(Arm("classical"), FEATURES, strength, 1.0)
+  features_of = partial(features, JUDGES[FEATURES], params)
+  of_real, of_unseen = map(
+    features_of, (seed.real.images, seed.held_out.images)
+  )
+  return _RealImages(
+    features_of,
+    of_real,
+    g.nearest(seed.held_out.images, seed.real.images).distance,
+    g.nearest(of_unseen, of_real).distance,
+    {
+      **g.precision_recall_density_coverage(of_real, of_unseen),
+      "kid": g.kid(of_unseen, of_real),
+    },
+  )
+
+
+def _nearest(seed, images):
+  return seed.memo(
+    ("nearest", images.digest),
+    lambda: g.nearest(images.images, seed.real.images),
+  )
+
+
 def _figures(config, seed, generator, images):
-  real, held_out = seed.real, seed.held_out
-  fitted = _cross_fitted(config, seed)
-  logits = cross_fitted_logits(JUDGES[JUDGE], fitted, images.images)
+  real = seed.memo("real images", lambda: _real_images(config, seed))
+  fitted = seed.memo("judges of halves", lambda: _cross_fit(config, seed))
+  logits = cross_fitted_logits(JUDGES[FEATURES], fitted, images.images)
   agreement = g.label_agreement(logits, images.labels)
-  nearest = g.nearest(images.images, real.images).distance
-  unseen = g.nearest(held_out.images, real.images).distance
-  features_of = _features(config, seed)
-  some = features_of(images.take(slice(g.COMPARED)).images)
-  of_real, of_unseen = map(features_of, (real.images, held_out.images))
-  mask, counts = g.keep(logits, images.labels, nearest, unseen)
+  nearest = _nearest(seed, images).distance
+  some = real.features_of(images.take(slice(g.COMPARED)).images)
+  mask, counts = g.keep(logits, images.labels, nearest, real.unseen)
   ids = {"duplicate_ids": None, "training_ids": None}
   model, _ = generators.split_name(generator)
   if model == "vqvae":
-    ids = repeated_ids(seed.folder / model, real.images, images.images)
+    ids = repeated_ids(seed.folder / model, seed.real.images, images.images)
   distinct = len({image.tobytes() for image in images.images}) / len(images)
   return {
     "generator": generator,
@@ -117,91 +176,58 @@ def _figures(config, seed, generator, images):
     "label_agreement": float(agreement.mean()),
     "distinct": distinct,
     **ids,
-    "nearest_pixels": _beside(nearest, unseen),
+    "nearest_pixels": _beside(nearest, real.unseen),
     "nearest_features": _beside(
-      g.nearest(some, of_real).distance, g.nearest(of_unseen, of_real).distance
+      g.nearest(some, real.features).distance, real.unseen_features
     ),
-    **g.precision_recall_density_coverage(of_real, some),
-    "kid": g.kid(some, of_real),
+    **g.precision_recall_density_coverage(real.features, some),
+    "kid": g.kid(some, real.features),
     "frechet_distance_judge_features": g.frechet_distance_judge_features(
-      some, of_real
+      some, real.features
     ),
-    "held_out": {
-      **g.precision_recall_density_coverage(of_real, of_unseen),
-      "kid": g.kid(of_unseen, of_real),
-    },
-    "dropped": {
-      name: counts[name] for name in ("label", "copy", "label_and_copy")
-    }
-    if config.filter
-    else None,
-    "fewest_kept": int(
-      np.bincount(images.labels[mask], minlength=seed.num_classes).min()
-    )
-    if config.filter
-    else None,
-    "dropped_images": np.flatnonzero(~mask).tolist() if config.filter else [],
+    "held_out": real.held_out,
+    **_dropped(config, seed, images, mask, counts),
   }
 
 
-def _cross_fitted(config: StudyConfig, seed: Seed) -> CrossFitted:
-  """Judges of halves of the real images; kept for all generators of a seed."""
-  if seed.fitted is None:
-    seed.say("training two judges, each on one half of the real images")
-    seed.fitted = cross_fit(
-      JUDGES[JUDGE],
+def _dropped(config, seed, images, mask, counts):
+  """What the filter takes away; nothing without one."""
+  if not config.filter:
+    return {"dropped": None, "fewest_kept": None, "dropped_images": []}
+  kept_labels = np.bincount(images.labels[mask], minlength=seed.num_classes)
+  return {
+    "dropped": {
+      name: counts[name] for name in ("label", "copy", "label_and_copy")
+    },
+    "fewest_kept": int(kept_labels.min()),
+    "dropped_images": np.flatnonzero(~mask).tolist(),
+  }
+
+
+def _cross_fit(config: StudyConfig, seed: Seed) -> CrossFitted:
+  """Judges of halves of the real images."""
+  start = time.monotonic()
+  said = "two judges, each of one half of the real images"
+  seed.say(f"training {said}")
+
+  def tell(half, step, loss):
+    seed.progress(f"judge {half + 1} of {said}")(step, loss)
+
+  with seed.busy(f"{said}: compiling"):
+    fitted = cross_fit(
+      JUDGES[FEATURES],
       seed.real.images,
       seed.real.labels,
       seed.num_classes,
       seed.number,
       augment=seed.choose_strength(config.judges[0])[0],
       steps=config.judge_steps,
+      on_progress=tell,
       groups=seed.data["train"].groups,
     )
-  return seed.fitted
-
-
-def check(config: StudyConfig, seed: Seed):
-  """Raises `ConfigError` for what would fail only after hours of training."""
-  spec = seed.data.spec
-  for generator in config.generators:
-    model, _ = generators.split_name(generator)
-    build = build_prior if model == "vqvae" else build_baseline
-    # Refuses what its network cannot take.
-    build(config.run_config(seed.number, "", model), spec)
-  if seed.num_classes < 2:
-    raise ConfigError(
-      f"{spec.name} has {seed.num_classes} class: there is nothing "
-      "for a classifier to learn"
-    )
-  counts = {
-    "training": len(seed.real),
-    "validation": len(seed.held_out),
-    "generated": config.num_synthetic,
-  }
-  for name, count in counts.items():
-    if count <= g.NEIGHBOURS:
-      raise ConfigError(
-        f"{count} {name} images: sets are compared by the nearest "
-        f"{g.NEIGHBOURS} of each image, so a study needs more than that"
-      )
-  for share in config.real_shares:
-    sources = parts(
-      Arm("real+"), seed.real, seed.held_out, "none", share, repeated=0
-    )
-    for judge in config.judges:
-      batch_rows(sources, JUDGES[judge].batch_size)
-  groups = seed.data["train"].groups
-  folds(seed.real.labels, seed=seed.number, groups=groups)
-
-
-def _features(config, seed):
-  """Of the judge of real, classically augmented images."""
-  strength, _ = seed.choose_strength(config.judges[0])
-  arm = Arm("classical")
-  seed.judge(arm, JUDGE, None, strength, 1.0)
-  params = seed.params(arm, JUDGE, strength, 1.0)
-  return partial(features, JUDGES[JUDGE], params)
+  note_halves(seed)
+  seed.say(f"trained, {time.monotonic() - start:.0f} s", left=True)
+  return fitted
 
 
 def _beside(distances, held_out):
