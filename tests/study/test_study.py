@@ -139,7 +139,7 @@ def test_damaged_files_stop_the_study_in_one_line(whole, dataset):
 def test_judges_and_records_that_changed_places_are_found(whole, dataset):
   judged = pathlib.Path(whole[0]) / "seed-0/judged/simple"
   one, other = judged / "real-x0", judged / "classical-x0@light"
-  for suffix, message in ((".json", "made from other arm"), (".npz", "is not")):
+  for suffix, message in ((".json", "arm changed since"), (".npz", "is not")):
     pair = [path.with_name(path.name + suffix) for path in (one, other)]
     first, second = (path.read_bytes() for path in pair)
     pair[0].write_bytes(second)

@@ -115,7 +115,7 @@ def read(
   other = _first_difference(found, made_from or found)
   if other:
     raise RunError(
-      f"{path} was made from other {other} than there are now; {mend}"
+      f"{path} no longer fits: {other} changed since it was made; {mend}"
     )
   return record
 
