@@ -106,8 +106,10 @@ def test_damaged_files_stop_the_study_in_one_line(whole, dataset):
     values = json.loads(path.read_text())
     assert key in values
     cases.append((path, pretty_json({**values, key: value}), path.name))
-    broken = (b"", b"[1, 2]", b"7", b'{"a": ' * 100_000, b"\xff\xfe{}")
-    cases.append((path, broken[n % len(broken)], path.name))
+    # `test_records` has more of these.
+    broken = (b"", b'{"a": ' * 100_000, b"[1, 2]")
+    if n % 3 == 0:
+      cases.append((path, broken[n // 3], path.name))
   weights = out / "seed-0/judged/simple/vae-x1.33333.npz"
   content = bytearray(weights.read_bytes())
   content[len(content) // 2] ^= 1
