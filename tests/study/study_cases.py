@@ -8,6 +8,7 @@ from rich.console import Console
 
 from vqvae_jax.config import BaselineConfig, StudyConfig
 from vqvae_jax.study import run
+from vqvae_jax.study.schedule import Schedule
 
 GENERATORS = ("vqvae", "vae")
 
@@ -36,3 +37,8 @@ def call(config) -> str:
   console = Console(file=io.StringIO(), width=200)
   run.study(config, console)
   return console.file.getvalue()
+
+
+def schedule() -> Schedule:
+  """For a seed that is looked at by itself."""
+  return Schedule(Console(file=io.StringIO(), width=200))

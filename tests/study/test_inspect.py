@@ -10,7 +10,7 @@ from rich.console import Console
 from study_cases import call, settings
 
 from vqvae_jax import generation
-from vqvae_jax.config import TokenizerConfig
+from vqvae_jax.config import BaselineConfig, TokenizerConfig
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generation.labels import labels_of
@@ -21,8 +21,8 @@ from vqvae_jax.training.pictures import to_uint8
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"num_real": 25}, "5 validation images"),
-    ({"num_synthetic": 5}, "5 generated images"),
+    # Of a generator that is not the first.
+    ({"baseline": BaselineConfig(batch_size=12)}, "not divisible by the 8"),
     ({"real_shares": (0.5, 0.999)}, "no row in a batch of 64"),
     ({"tokenizer": TokenizerConfig(stride=16)}, "stride"),
   ],
@@ -32,7 +32,7 @@ def test_what_would_fail_late_is_refused_first(
 ):
   with pytest.raises(ConfigError, match=message):
     call(settings(dataset, tmp_path, **changes))
-  assert not list(tmp_path.glob("seed-0/*/"))
+  assert not list(tmp_path.iterdir())
 
 
 def test_sides_that_a_later_generator_cannot_take(tmp_path):
@@ -40,7 +40,16 @@ def test_sides_that_a_later_generator_cannot_take(tmp_path):
   config = settings(dataset, tmp_path / "study")
   with pytest.raises(ConfigError, match="10x10.*sides divisible by 4"):
     call(config)
-  assert not list(tmp_path.glob("study/seed-0/*/"))
+  assert not (tmp_path / "study").exists()
+
+
+def test_images_too_small_for_the_judges(tmp_path):
+  dataset = tiny.write_npz(tmp_path / "bars.npz", size=6)
+  config = settings(
+    dataset, tmp_path / "study", generators=("dcgan",), image_size=2
+  )
+  with pytest.raises(ConfigError, match="2x2|--image-size"):
+    call(config)
 
 
 def test_reconstructions_of_training_images_are_found(tiny_run):

@@ -5,19 +5,22 @@ import dataclasses
 import io
 import json
 import pathlib
+import re
+import shutil
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
-from study_cases import GENERATORS, call, settings
+from study_cases import GENERATORS, call, schedule, settings
 
-from vqvae_jax.config import BaselineConfig, StudyConfig
-from vqvae_jax.errors import ConfigError, RunError
+from vqvae_jax.config import Config
+from vqvae_jax.data import load_data
+from vqvae_jax.errors import ConfigError, DataError, RunError
+from vqvae_jax.files import pretty_json
 from vqvae_jax.study import generators, run
 from vqvae_jax.study import seed as one_seed
-from vqvae_jax.study.arms import Arm, Images, arms, parts
-from vqvae_jax.study.judges import JUDGES
+from vqvae_jax.training import workdir
 
 
 def table(out):
@@ -83,6 +86,115 @@ def test_finished_study_trains_and_reads_nothing_more(
   assert table(whole[0]) == before
 
 
+def test_damaged_files_stop_the_study_in_one_line(whole, dataset):
+  """One file of every kind that a later start reads, each damaged."""
+  out = pathlib.Path(whole[0])
+  edits = {
+    "study.json": ("num_real", 44),
+    "machine.json": ("devices", "many"),
+    "choices.json": ("seed 0", {}),
+    "test.json": ("results", []),
+    "seed-0/data.json": ("images", 1),
+    "seed-0/vae.json": ("seconds", 0.5),
+    "seed-0/sets/vae-60.json": ("done", False),
+    "seed-0/judged/simple/real-x0.json": ("accuracy", 0.99),
+    "seed-0/gates/vae-60.json": ("kid", "low"),
+  }
+  cases = []
+  for n, (name, (key, value)) in enumerate(edits.items()):
+    path = out / name
+    values = json.loads(path.read_text())
+    assert key in values
+    cases.append((path, pretty_json({**values, key: value}), path.name))
+    # `test_records` has more of these.
+    broken = (b"", b'{"a": ' * 100_000, b"[1, 2]")
+    if n % 3 == 0:
+      cases.append((path, broken[n // 3], path.name))
+  weights = out / "seed-0/judged/simple/vae-x1.33333.npz"
+  content = bytearray(weights.read_bytes())
+  content[len(content) // 2] ^= 1
+  cases.append((weights, bytes(content), weights.name))
+  job = out / "seed-0/sets/vae-60"
+  (record,) = (job / "records").iterdir()
+  values = json.loads(record.read_text())
+  values["labels"] = values["labels"][::-1]
+  cases.append((record, pretty_json(values), "vae-60"))
+  (shard,) = (p for p in job.rglob("*.npz"))
+  with np.load(shard) as file:
+    arrays = dict(file)
+  arrays["images"] = 255 - arrays["images"]
+  edited = io.BytesIO()
+  np.savez(edited, **arrays)
+  cases.append((shard, edited.getvalue(), "vae-60 is not what was written"))
+  for path, damage, named in cases:
+    before = path.read_bytes()
+    path.write_bytes(damage)
+    with pytest.raises(RunError, match=re.escape(named)) as error:
+      call(settings(dataset, out))
+    path.write_bytes(before)
+    text = str(error.value)
+    assert "\n" not in text and len(text) < 600
+    assert "move" in text or "put back" in text
+  call(settings(dataset, out))
+
+
+def test_judges_and_records_that_changed_places_are_found(whole, dataset):
+  judged = pathlib.Path(whole[0]) / "seed-0/judged/simple"
+  one, other = judged / "real-x0", judged / "classical-x0@light"
+  for suffix, message in ((".json", "arm changed since"), (".npz", "is not")):
+    pair = [path.with_name(path.name + suffix) for path in (one, other)]
+    first, second = (path.read_bytes() for path in pair)
+    pair[0].write_bytes(second)
+    pair[1].write_bytes(first)
+    with pytest.raises(RunError, match=message):
+      call(settings(dataset, whole[0]))
+    pair[0].write_bytes(first)
+    pair[1].write_bytes(second)
+
+
+def test_what_was_moved_away_is_made_again(whole, dataset, tmp_path):
+  out = tmp_path / "study"
+  shutil.copytree(whole[0], out)
+  before = table(out)
+  for name in ("real-x0.json", "real-x0.npz"):
+    (out / "seed-0/judged/simple" / name).unlink()
+  for path in ("choices.json", "test.json"):
+    (out / path).unlink()
+  call(settings(dataset, out))
+
+  def scores(rows):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+  assert scores(table(out)) == scores(before)
+
+
+def test_every_line_says_how_far_the_study_is(whole):
+  lines = whole[1].splitlines()
+  counts = [
+    tuple(map(int, found.groups()))
+    for line in lines
+    if (found := re.match(r"\[(\d+) of (\d+)\] ", line))
+  ]
+  done = [k for k, _ in counts]
+  # As `test_interrupted_study...` counts them, and two judges of halves.
+  assert {n for _, n in counts} == {3 + 2 + 2 * (1 + 2 * 2) + 2}
+  assert done == sorted(done) and done[-1] == counts[-1][1]
+  text = whole[1]
+  assert "17 trainings of classifiers in all" in text
+  for strength in ("light", "medium", "strong"):
+    assert f"seed 0: classical ({strength}), simple: " in text
+  assert "reading the test images" not in text
+  assert "judges on test images 9/9" in text
+  arm = next(line for line in lines if "seed 0: vae, simple" in line)
+  assert re.search(r"\d % of 9 validation images, \d+ s, about \d+ s left", arm)
+
+
+def test_nothing_is_set_for_the_whole_process(whole):
+  assert not (pathlib.Path(whole[0]) / "programs").exists()
+  folder = pathlib.Path(jax.config.jax_compilation_cache_dir)
+  assert pathlib.Path(whole[0]) not in folder.parents
+
+
 def test_interrupted_study_ends_like_one_that_never_stopped(
   whole, dataset, tmp_path, monkeypatch
 ):
@@ -113,21 +225,34 @@ def test_interrupted_study_ends_like_one_that_never_stopped(
 
 
 def test_test_images_wait_for_the_last_command(dataset, tmp_path, monkeypatch):
-  seen = []
-  true_load = run.load_data
+  decoded, used = [], []
+  true_check, true_load = run.checks.check_test_images, run.load
 
-  def load(config, splits=("train", "validation")):
-    seen.append(splits)
-    return true_load(config, splits)
+  def check(config, seed):
+    decoded.append(seed.number)
+    assert true_check(config, seed) is None
 
-  monkeypatch.setattr(run, "load_data", load)
+  def load(config, number, splits):
+    used.append(splits)
+    return true_load(config, number, splits)
+
+  monkeypatch.setattr(run.checks, "check_test_images", check)
+  monkeypatch.setattr(run, "load", load)
   config = settings(dataset, tmp_path / "study", generators=("vae",))
-  call(dataclasses.replace(config, test=False))
-  assert seen == []
+  text = call(dataclasses.replace(config, test=False))
+  # Decoded beforehand, lest they stop the study at its end, but not used.
+  assert (decoded, used) == ([0], [])
+  assert "changed accuracy on validation images" in text
   assert {row["split"] for row in table(config.out)} == {"validation"}
   call(config)
-  call(config)
-  assert seen == [("train", "validation", "test")]
+  text = call(config)
+  assert (decoded, used) == ([0, 0], [("train", "validation", "test")])
+  # The answer, then where to read on.
+  assert text.splitlines()[-2].startswith(
+    "No answer. Adding generated images (`classical+vae` against `classical`) "
+    "changed accuracy on test images by "
+  )
+  assert text.splitlines()[-1] == f"report: {tmp_path}/study/report.html"
 
 
 def test_a_folder_with_patients_two_seeds_and_a_sweep(tmp_path):
@@ -154,9 +279,8 @@ def test_a_folder_with_patients_two_seeds_and_a_sweep(tmp_path):
     for row in table(config.out)
     if row["arm"] == "classical+dcgan" and row["split"] == "test"
   ]
-  console = Console(file=io.StringIO())
   for number in (0, 1):
-    seed = one_seed.Seed(config, number, tmp_path / "study", console)
+    seed = one_seed.Seed(config, number, tmp_path / "study", schedule())
     train, validation = (
       set(seed.data[name].groups) for name in ("train", "validation")
     )
@@ -178,114 +302,57 @@ def test_another_method_in_the_folder_is_refused(whole, dataset, monkeypatch):
     call(settings(dataset, whole[0]))
 
 
-def test_images_without_labels_are_refused(tmp_path):
+def write_images(folder, count, classes=("well", "sick")):
+  """PNG files, one folder for each class."""
   rng = np.random.default_rng(0)
-  images = rng.integers(0, 255, (60, 8, 8, 1)).astype(np.uint8)
-  folder = tmp_path / "set"
-  folder.mkdir()
-  for n, image in enumerate(images):
-    Image.fromarray(image[..., 0]).save(folder / f"{n}.png")
-  config = settings(f"folder:{folder}", tmp_path / "study", num_real=40)
-  with pytest.raises(ConfigError, match="has 1 class"):
-    call(config)
+  for n in range(count):
+    label = n % len(classes)
+    path = folder / classes[label] / f"{n:03d}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = rng.integers(0, 100, (8, 8)) + 100 * label
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+  return f"folder:{folder}"
 
 
-def test_foreign_folder_is_refused(dataset, tmp_path):
-  (tmp_path / "thesis.txt").write_text("mine")
+def test_a_refused_study_leaves_nothing_behind(dataset, tmp_path):
+  one_class = write_images(tmp_path / "one", 60, ("well",))
+  broken = write_images(tmp_path / "broken", 90)
+  test = load_data(
+    Config(dataset=broken, workdir=""), ("train", "validation", "test")
+  )["test"]
+  place = int(test._indices[0])
+  paths = sorted((tmp_path / "broken").rglob("*.png"))
+  paths[place].write_bytes(paths[place].read_bytes()[:60])
+  refused = [
+    (ConfigError, "has 1 class", {"dataset": one_class, "num_real": 40}),
+    (DataError, "--num-real=0 takes all", {"num_real": 500}),
+    (ConfigError, "5 validation images", {"num_real": 25}),
+    (ConfigError, "5 generated images", {"num_synthetic": 5}),
+    (DataError, paths[place].name, {"dataset": broken, "num_real": 0}),
+    (DataError, "does not exist|no folder", {"dataset": "folder:/nowhere"}),
+  ]
+  out = tmp_path / "study"
+  for kind, message, changes in refused:
+    config = settings(changes.pop("dataset", dataset), out, **changes)
+    with pytest.raises(kind, match=message):
+      call(config)
+    assert not out.exists()
+  # Nor in a folder that is there, or is not the study's.
+  out.mkdir()
+  with pytest.raises(DataError):
+    call(settings(dataset, out, num_real=500))
+  assert not list(out.iterdir())
+  (out / "thesis.txt").write_text("mine")
   with pytest.raises(RunError, match=r"thesis\.txt"):
-    call(settings(dataset, tmp_path))
+    call(settings(dataset, out))
+  assert [p.name for p in out.iterdir()] == ["thesis.txt"]
+  with pytest.raises(RunError, match="thesis.txt is not a folder"):
+    call(settings(dataset, out / "thesis.txt"))
 
 
-@pytest.mark.parametrize(
-  ("changes", "message"),
-  [
-    (
-      {"primary": "ae"},
-      "--primary ae is not one of --generators vqvae vae dcgan",
-    ),
-    ({"real_shares": (1.0,)}, r"--real-shares 1.0 is not in \(0, 1\)"),
-    ({"generators": ("vae", "vae")}, "each once"),
-    ({"seeds": 0}, "--seeds 0 is below 1"),
-    ({"sweep": (0, 2)}, "--sweep 0 is below 1"),
-    ({"sweep": (2, 1, 2)}, "--sweep 2 1 2: one or more, each once"),
-    # Of a generator that is not the first.
-    ({"baseline": BaselineConfig(patience=3)}, "--baseline.patience 3"),
-  ],
-)
-def test_bad_settings(changes, message):
-  with pytest.raises(ConfigError, match=message):
-    StudyConfig(**changes)
-
-
-def test_beta_is_for_the_beta_vae_alone():
-  config = StudyConfig(
-    generators=("vae", "beta_vae"), baseline=BaselineConfig(beta=8.0)
-  )
-  assert config.run_config(0, "", "beta_vae").baseline.beta == 8
-  assert config.run_config(0, "", "vae").baseline.beta is None
-
-
-def test_other_images_are_refused(dataset, tmp_path, monkeypatch):
-  config = settings(dataset, tmp_path)
-  arguments = config, 0, tmp_path, Console(file=io.StringIO())
-  data = one_seed.Seed(*arguments).data
-  assert one_seed.Seed(*arguments).data.spec == data.spec
-  other = dataclasses.replace(data.spec, digest="another")
-  monkeypatch.setattr(
-    one_seed, "load_data", lambda _: dataclasses.replace(data, spec=other)
-  )
-  with pytest.raises(RunError, match="begun with other images"):
-    one_seed.Seed(*arguments).data  # noqa: B018
-
-
-def test_quick_shortens_and_never_lengthens():
-  base = StudyConfig(quick=True, num_synthetic=100, seeds=5)
-  quick = base.resolved()
-  assert (quick.num_synthetic, quick.seeds) == (100, 2)
-  assert quick.judges == ("simple",)
-  for name in ("tokenizer", "prior", "baseline"):
-    assert getattr(quick, name).steps < getattr(base, name).steps
-  assert quick.judge_steps < base.judge_steps
-  slow = dataclasses.replace(base, quick=False)
-  # The first generator is the primary one.
-  assert slow.resolved() == dataclasses.replace(slow, primary="vqvae")
-
-
-def test_parts_of_the_arms():
-  rng = np.random.default_rng(0)
-
-  def images(count):
-    pixels = rng.integers(0, 255, (count, 4, 4, 1)).astype(np.uint8)
-    return Images(pixels, np.arange(count) % 3)
-
-  real, made = images(6), images(9)
-  found = {
-    arm.name: parts(
-      arm, real, made if arm.generator else None, "light", 0.25, 15
-    )
-    for arm in arms(["vae"], 2.0)
-  }
-  assert [len(p.labels) for p in found["repeated"]] == [15]
-  assert found["vae"][0].images is made.images
-  assert [p.share for p in found["real+vae"]] == [0.25, 0.75]
-  assert [p.augment for p in found["real+vae"]] == ["none", "none"]
-  assert [p.augment for p in found["classical+vae"]] == ["light", "light"]
-  assert found["classical"][0].augment == "light"
-  assert found["real"][0].augment == "none"
-  assert Arm("real+", "vae", 2).name == "real+vae"
-
-
-def test_tuned_judge_is_the_candidate_that_reads_most(
-  dataset, tmp_path, monkeypatch
-):
-  def trained(self, path, name, judge, sources):
-    best = judge.weight_decay == 0.5 and not judge.label_smoothing
-    return {"accuracy": 0.9 if best else 0.8}
-
-  monkeypatch.setattr(one_seed.Seed, "_trained", trained)
-  config = settings(dataset, tmp_path)
-  seed = one_seed.Seed(config, 0, tmp_path, Console(file=io.StringIO()))
-  chosen, accuracies = seed.choose_settings("tuned")
-  assert (chosen.weight_decay, chosen.label_smoothing) == (0.5, 0.0)
-  assert list(accuracies.values()) == [0.8, 0.8, 0.8, 0.9]
-  assert seed.choose_settings("simple") == (JUDGES["simple"], {})
+def test_two_studies_at_once(whole, dataset):
+  with (
+    workdir.lock(whole[0]),
+    pytest.raises(RunError, match="another --out"),
+  ):
+    call(settings(dataset, whole[0]))

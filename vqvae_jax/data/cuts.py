@@ -19,6 +19,23 @@ HELD_OUT = 0.2
 Indices = Int[np.ndarray, " n"]
 
 
+class TooFewImages(DataError):
+  """More images were asked for than there are.
+
+  Attributes:
+    wanted: number that was asked for.
+    available: number of images to choose from.
+  """
+
+  def __init__(self, wanted: int, available: int):
+    super().__init__(
+      f"--num-train-images {wanted} is more than the {available} images there "
+      "are to learn from; leave it out to take all of them"
+    )
+    self.wanted = wanted
+    self.available = available
+
+
 def permutation(count: int, *seeds: int) -> Indices:
   """A random order of `range(count)`, the same for the same arguments."""
   # The count is part of the seed, so that two cuts by one seed, one after the
@@ -119,13 +136,10 @@ def choose(labels: Indices, pool: Indices, count: int, seed: int) -> Indices:
   make up for it.
 
   Raises:
-    DataError: if the pool has fewer than `count` images.
+    TooFewImages: if the pool has fewer than `count` images.
   """
   if count > len(pool):
-    raise DataError(
-      f"--num-train-images (--num-real of a study) {count} is more than the "
-      f"{len(pool)} images there are to learn from"
-    )
+    raise TooFewImages(count, len(pool))
   pool = np.asarray(pool)[permutation(len(pool), seed)]
   classes, counts = np.unique(labels[pool], return_counts=True)
   # The level to which all classes can be filled, the smaller ones to the brim.

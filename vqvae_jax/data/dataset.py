@@ -97,7 +97,10 @@ def check_split(config: Config, split: str, spec: DataSpec | None = None):
     return
   dataset = _open(config)
   test = _cut(dataset, config)[3]
-  for _ in _open_test(test, spec, config).rows("checking test images"):
+  images = _open_test(test, spec, config)
+  if not len(images):
+    raise DataError(f"{config.dataset} has no test images")
+  for _ in images.rows("checking test images"):
     pass
 
 

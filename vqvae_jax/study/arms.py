@@ -1,11 +1,13 @@
 """The arms of the study: what a judge learns from."""
 
 import dataclasses
+import hashlib
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from vqvae_jax.study.judges import Part
+from vqvae_jax.study.parts import Part
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +19,14 @@ class Images:
 
   def __len__(self) -> int:
     return len(self.labels)
+
+  @cached_property
+  def digest(self) -> str:
+    """SHA-256 of the images and their labels."""
+    found = hashlib.sha256(repr(self.images.shape).encode())
+    found.update(np.ascontiguousarray(self.images))
+    found.update(np.asarray(self.labels, "<i8").tobytes())
+    return found.hexdigest()
 
   def take(self, rows) -> "Images":
     """Some of them, by index, slice or mask."""

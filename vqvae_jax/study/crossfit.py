@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, PyTree, UInt8
 
+from vqvae_jax.data.cuts import permutation
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.study.judges import Judge, predict, train_judge
 from vqvae_jax.study.parts import Part
@@ -45,13 +46,13 @@ def folds(
   Raises:
     ConfigError: if a class has too few images, or groups, for k folds.
   """
-  rng = np.random.default_rng(seed)
   if groups is not None:
-    return _grouped_folds(labels, groups, k, rng)
+    return _grouped_folds(labels, groups, k, seed)
   fold = np.empty(len(labels), np.int64)
   dealt = 0
   for c in np.unique(labels):
-    rows = rng.permutation(np.flatnonzero(labels == c))
+    rows = np.flatnonzero(labels == c)
+    rows = rows[permutation(len(rows), seed, c)]
     if len(rows) < k:
       raise ConfigError(
         f"class {c} has {len(rows)} real images, fewer than the {k} folds of "
@@ -63,14 +64,14 @@ def folds(
   return fold
 
 
-def _grouped_folds(labels, groups, k, rng):
+def _grouped_folds(labels, groups, k, seed):
   _, group = np.unique(np.asarray(groups), return_inverse=True)
   classes, label = np.unique(labels, return_inverse=True)
   table = np.zeros((group.max() + 1, len(classes)), np.int64)
   np.add.at(table, (group, label), 1)
   # So that a rare class weighs as much as a frequent one.
   weights = table / table.sum(axis=0)
-  order = rng.permutation(len(table))
+  order = permutation(len(table), seed)
   # The largest first: small ones then even out what is left.
   order = order[np.argsort(-table[order].sum(axis=1), kind="stable")]
   held = np.zeros((k, len(classes)))

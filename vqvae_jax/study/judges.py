@@ -1,10 +1,11 @@
 """Classifiers that judge a training set by what they learn from it."""
 
+import concurrent.futures
 import dataclasses
 import io
 import zipfile
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 
 import flax.linen as nn
 import flax.traverse_util
@@ -21,7 +22,10 @@ from vqvae_jax.models import Classifier, TunedClassifier
 from vqvae_jax.study.classical import STRENGTHS, classical
 from vqvae_jax.study.parts import Part, batch_rows, batches, check
 
-# Steps in one call of the compiled program, whose images travel together.
+# Pixels of all steps in one call of the compiled program, whose images travel
+# together: between calls a training hears an interruption, so none may take
+# long. And steps, at most.
+CHUNK_PIXELS = 50 * 64 * 28 * 28
 CHUNK = 50
 # Images that `predict` and `features` read at a time.
 READ = 500
@@ -61,6 +65,8 @@ class Judge:
 SIMPLE = Judge("simple", Classifier)
 TUNED = Judge("tuned", TunedClassifier, weight_decay=0.05, label_smoothing=0.1)
 JUDGES = {judge.name: judge for judge in (SIMPLE, TUNED)}
+# Of every study, in whose features sets compare, and that filters.
+FEATURES = SIMPLE.name
 # Weight decay and label smoothing, chosen on validation images.
 CANDIDATES = {
   TUNED.name: tuple(
@@ -102,24 +108,29 @@ def train_judge(
   names = [part.augment for part in parts]
   _check_strengths(names)
   strengths = np.repeat([STRENGTHS[name] for name in names], rows, axis=0)
+  # The same program for all that `CANDIDATES` try.
+  program = dataclasses.replace(judge, weight_decay=0.0, label_smoothing=0.0)
   train = partial(
-    _train_chunk, judge, num_classes, any(name != "none" for name in names)
+    _train_chunk, program, num_classes, any(name != "none" for name in names)
   )
+  regularization = np.float32([judge.weight_decay, judge.label_smoothing])
   shape = parts[0].images.shape[1:]
   init_key, key = jax.random.split(jax.random.key(seed))
-  params, opt_state = _init(judge, num_classes, shape, init_key)
+  params, opt_state = _init(program, num_classes, shape, init_key)
   step = 0
-  for images, labels in batches(parts, rows, judge.steps, CHUNK, seed):
-    params, opt_state, loss = train(
+  chunk = _chunk(judge.batch_size, shape)
+  for images, labels in batches(parts, rows, judge.steps, chunk, seed):
+    params, opt_state, loss = _interruptible(
+      train,
       params,
       opt_state,
       images,
       labels,
       strengths.astype(np.float32),
+      regularization,
       jax.random.fold_in(key, step),
     )
     step += len(labels)
-    loss = float(loss)
     if not np.isfinite(loss):
       raise RunError(f"the {judge.name} judge's loss is {loss} at step {step}")
     if on_progress:
@@ -141,6 +152,7 @@ def features(
   return _read(judge, params, images, "features")
 
 
+@cache
 def params_like(
   judge: Judge, num_classes: int, image_shape: tuple[int, int, int]
 ) -> PyTree:
@@ -182,17 +194,40 @@ def load_params(path: epath.PathLike, like: PyTree) -> PyTree:
   return flax.traverse_util.unflatten_dict(flat, sep="/")
 
 
+def _interruptible(train, *arguments):
+  """Calls the compiled program in a thread of its own, and reads the loss.
+
+  Python hears Ctrl-C between two of its own instructions only, and compiling
+  alone may take half a minute.
+  """
+
+  def work():
+    params, opt_state, loss = train(*arguments)
+    return params, opt_state, float(loss)
+
+  pool = concurrent.futures.ThreadPoolExecutor(1)
+  try:
+    return pool.submit(work).result()
+  finally:
+    pool.shutdown(wait=False)
+
+
+def _chunk(batch_size, shape):
+  pixels = batch_size * shape[0] * shape[1]
+  return min(CHUNK, max(1, CHUNK_PIXELS // pixels))
+
+
 def _check_strengths(names):
   for name in names:
     if name not in STRENGTHS:
       raise ConfigError(f"augment {name!r} is none of {', '.join(STRENGTHS)}")
 
 
-def _optimizer(judge):
+def _optimizer(judge, weight_decay=0.0):
   schedule = optax.cosine_decay_schedule(judge.learning_rate, judge.steps)
   return optax.adamw(
     schedule,
-    weight_decay=judge.weight_decay,
+    weight_decay=weight_decay,
     # Biases and norms have no more than one axis.
     mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params),
   )
@@ -215,16 +250,18 @@ def _train_chunk(
   images,
   labels,
   strengths,
+  regularization,
   key,
 ):
-  model, tx = judge.build(num_classes), _optimizer(judge)
+  weight_decay, label_smoothing = regularization
+  model, tx = judge.build(num_classes), _optimizer(judge, weight_decay)
 
   def loss_of(params, images, labels, key):
     logits = model.apply(
       {"params": params}, images, train=True, rngs={"dropout": key}
     )
     targets = optax.smooth_labels(
-      jax.nn.one_hot(labels, num_classes), judge.label_smoothing
+      jax.nn.one_hot(labels, num_classes), label_smoothing
     )
     return optax.softmax_cross_entropy(logits, targets).mean()
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from vqvae_jax.data.cuts import permutation
 from vqvae_jax.errors import ConfigError
 
 
@@ -63,8 +64,7 @@ def batches(
     seed: of the orders.
   """
   orders = [
-    _Order(len(part.labels), np.random.default_rng([seed, number]))
-    for number, part in enumerate(parts)
+    _Order(len(part.labels), seed, number) for number, part in enumerate(parts)
   ]
   for start in range(0, steps, chunk):
     count = min(chunk, steps - start)
@@ -102,15 +102,17 @@ def check(parts: Sequence[Part], num_classes: int):
 
 
 class _Order:
-  """Row numbers in shuffled order, shuffled anew after each epoch."""
+  """Row numbers in shuffled order, in another one in each epoch."""
 
-  def __init__(self, size: int, rng: np.random.Generator):
-    self._size, self._rng = size, rng
+  def __init__(self, size: int, *seeds: int):
+    self._size, self._seeds = size, seeds
+    self._epoch = 0
     self._left = np.empty(0, np.int64)
 
   def take(self, count: int) -> np.ndarray:
     while len(self._left) < count:
-      epoch = self._rng.permutation(self._size)
+      epoch = permutation(self._size, *self._seeds, self._epoch)
+      self._epoch += 1
       self._left = np.concatenate([self._left, epoch])
     taken, self._left = self._left[:count], self._left[count:]
     return taken

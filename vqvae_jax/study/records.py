@@ -8,71 +8,184 @@ out/seed-0/gates/         what the generated sets are like
 out/choices.json          what was chosen on validation images
 out/test.json             when test images were read, and the scores there
 out/report.html, ...      see `report`
+
+Every record holds a digest of its values and of what they were made from, and
+both are compared whenever it is read. This is protection against accidents: a
+damaged disk, a careless edit, files of two studies mixed up. It is none
+against forgers, who can compute digests, too.
 """
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from etils import epath
 
 from vqvae_jax.errors import RunError
-from vqvae_jax.files import replace
+from vqvae_jax.files import PARTIAL, pretty_json, read_json, replace
+
+AGAIN = "move it away, and it is made again"
+STUDY = "study.json"
+# What may lie in a folder before it is a study: its lock, and what is left of
+# a first record when the machine went down.
+_HARMLESS = {".lock", STUDY + PARTIAL}
 
 
-def write(path: epath.PathLike, values: Any):
-  """Writes JSON, whole or not at all."""
+def digest(values: Any) -> str:
+  """SHA-256 of values as JSON."""
+  text = json.dumps(_plain(values), sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digest(path: epath.PathLike) -> str | None:
+  """SHA-256 of a file; None if there is none."""
+  path = epath.Path(path)
+  if not path.exists():
+    return None
+  return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def folder_digest(folders: list[epath.Path]) -> str:
+  """SHA-256 of all files below some folders, with their names."""
+  found = hashlib.sha256()
+  for folder in folders:
+    for path in _files(folder):
+      found.update(f"{path.relative_to(folder)} ".encode())
+      found.update(hashlib.sha256(path.read_bytes()).digest())
+  return found.hexdigest()
+
+
+def _files(folder):
+  for path in sorted(folder.iterdir()) if folder.exists() else ():
+    yield from _files(path) if path.is_dir() else [path]
+
+
+def write(
+  path: epath.PathLike,
+  values: Mapping[str, Any],
+  made_from: Mapping[str, Any] | None = None,
+):
+  """Writes a record, whole or not at all.
+
+  Args:
+    path: path of the file; folders above it are made.
+    values: the record, as JSON can hold it.
+    made_from: what the values depend on: settings, and digests of files.
+  """
   path = epath.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  replace(path, (json.dumps(values, indent=2) + "\n").encode())
+  record = {**values, "made_from": dict(made_from or {})}
+  replace(path, pretty_json({**record, "digest": digest(record)}))
 
 
-def read(path: epath.PathLike) -> Any:
+def read(
+  path: epath.PathLike,
+  made_from: Mapping[str, Any] | None = None,
+  mend: str = AGAIN,
+) -> dict[str, Any] | None:
   """What `write` wrote, or None if there is no such file.
 
+  Args:
+    path: path of the file.
+    made_from: what the values must have been made from; None for anything.
+    mend: what to do about a record that cannot be used, for messages.
+
   Raises:
-    RunError: if it is broken.
+    RunError: if the record is broken, was changed after it was written, or was
+      made from something else.
   """
   path = epath.Path(path)
   if not path.exists():
     return None
   try:
-    return json.loads(path.read_text())
-  except ValueError as error:
-    raise RunError(f"{path} cannot be read: {error}") from None
+    record = read_json(path)
+  except RunError as error:
+    raise RunError(f"{error}; {mend}") from None
+  written = record.pop("digest", None)
+  try:
+    same = written == digest(record)
+  except RecursionError:
+    same = False
+  if not same:
+    raise RunError(
+      f"{path} was changed after it was written: its digest differs; {mend}"
+    )
+  found = record.pop("made_from")
+  other = _first_difference(found, made_from or found)
+  if other:
+    raise RunError(
+      f"{path} no longer fits: {other} changed since it was made; {mend}"
+    )
+  return record
 
 
-def once(path: epath.PathLike, make: Callable[[], Any]) -> Any:
-  """What is on record at `path`, made now if nothing is."""
-  values = read(path)
+def once(
+  path: epath.PathLike,
+  make: Callable[[], dict[str, Any]],
+  made_from: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+  """What is on record at `path`, made now if nothing is; see `read`."""
+  values = read(path, made_from)
   if values is None:
     values = make()
-    write(path, values)
+    write(path, values, made_from)
   return values
 
 
-def open_study(out: epath.PathLike, settings: dict[str, Any]):
-  """Takes the folder for a study, or goes on with it.
+def check_study(out: epath.PathLike, settings: Mapping[str, Any]):
+  """Checks that a folder can be this study's; nothing is written.
+
+  Args:
+    out: path of the folder, which need not exist.
+    settings: what the numbers of the study depend on.
 
   Raises:
     RunError: if the folder holds something else, or another study.
   """
   out = epath.Path(out)
-  old = read(out / "study.json")
+  if not out.exists():
+    return
+  if not out.is_dir():
+    raise RunError(f"{out} is not a folder; name another one with --out")
+  old = read(
+    out / STUDY, mend="put back the one that was there, or use another --out"
+  )
   if old is None:
-    foreign = [p.name for p in out.iterdir() if p.name != ".lock"]
+    foreign = [p.name for p in out.iterdir() if p.name not in _HARMLESS]
     if foreign:
       raise RunError(
-        f"{out} holds {foreign[0]!r} but no study.json: it is no study; name a "
-        "new or an empty folder with --out"
+        f"{out} holds {foreign[0]!r} but no {STUDY}, so it is not a study; "
+        "name a new or an empty folder with --out"
       )
-  else:
-    # As JSON has them: lists for tuples.
-    new = json.loads(json.dumps(settings))
-    name = next((k for k in new if old.get(k) != new[k]), None)
-    if name:
-      raise RunError(
-        f"{out} is a study with other settings: {name} was {old.get(name)}, "
-        f"now {new[name]}; use those, or another --out"
-      )
-  write(out / "study.json", settings)
+    return
+  changed = _change(old, _plain(settings))
+  if changed:
+    raise RunError(
+      f"{out} is a study with other settings: {changed}; use those, or "
+      "another --out"
+    )
+
+
+def _plain(values):
+  # As JSON has them: lists for tuples.
+  return json.loads(json.dumps(values))
+
+
+def _change(old, new, prefix=""):
+  """The first setting that is another one now, in words."""
+  for name, value in new.items():
+    before = old.get(name)
+    if isinstance(before, dict) and isinstance(value, dict):
+      found = _change(before, value, f"{prefix}{name}.")
+      if found:
+        return found
+    elif before != value:
+      return f"{prefix}{name} was {before}, now {value}"
+  return None
+
+
+def _first_difference(old, new):
+  new = _plain(new)
+  names = [*new, *(name for name in old if name not in new)]
+  return next((name for name in names if old.get(name) != new.get(name)), None)

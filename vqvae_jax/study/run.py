@@ -1,84 +1,140 @@
 """The whole study: seed after seed, then the test images, then the report."""
 
+import contextlib
 import dataclasses
 import datetime
-import importlib.metadata
-import os
-import platform
 from typing import Any
 
-import jax
 import numpy as np
-from etils import epath
 from rich.console import Console
 
 from vqvae_jax.config import StudyConfig
-from vqvae_jax.data import load_data
-from vqvae_jax.study import generators, inspect, records
-from vqvae_jax.study.arms import Arm, Images, arms
-from vqvae_jax.study.classical import STRENGTHS
-from vqvae_jax.study.judges import CANDIDATES, JUDGES
+from vqvae_jax.files import expand
+from vqvae_jax.progress import Meter
+from vqvae_jax.study import checks, compare, inspect, method, records
+from vqvae_jax.study.arms import arms
+from vqvae_jax.study.images import all_images, load
 from vqvae_jax.study.report import write_report
+from vqvae_jax.study.report_numbers import Primary, find, summarise
+from vqvae_jax.study.schedule import Schedule, trainings
 from vqvae_jax.study.seed import Seed
+from vqvae_jax.study.verdict import Verdict, verdict
 from vqvae_jax.training import workdir
 
-# What may change when a study goes on.
-CHANGEABLE = {"out", "data_dir", "test"}
 
-
-def study(config: StudyConfig, console: Console | None = None):
+def study(config: StudyConfig, console: Console | None = None) -> Verdict:
   """Compares ways to grow a small set; goes on where an earlier call stopped.
 
+  Nothing is written before all settings and images were checked, those of the
+  test split, too. Nothing is set for the whole process: a caller who wants
+  compiled programs kept sets `jax_compilation_cache_dir`.
+
   Args:
-    config: of the study.
+    config: settings of the study.
     console: where messages go, by default the standard output.
+
+  Returns:
+    The answer to the primary question.
 
   Raises:
     UserError: in one line, what is wrong with settings, data or folder.
+    Interrupted: on a signal while a generator was trained, after saving.
   """
-  console = console or Console()
   config = config.resolved()
-  out = epath.Path(config.out)
-  out.mkdir(parents=True, exist_ok=True)
-  with workdir.lock(out):
-    _keep_programs(out)
-    settings = {
-      name: value
-      for name, value in dataclasses.asdict(config).items()
-      if name not in CHANGEABLE
-    } | _method(config)
-    records.open_study(out, settings)
-    machine = records.once(out / "machine.json", _machine)
-    _study(config, out, settings | machine, console)
+  out = expand(config.out)
+  settings = method.settings(config)
+  with (
+    Schedule(console or Console()) as schedule,
+    contextlib.ExitStack() as held,
+  ):
+    records.check_study(out, settings)
+    begun = (out / records.STUDY).exists()
+    if begun:
+      held.enter_context(workdir.lock(out, "--out"))
+    seeds = [Seed(config, n, out, schedule) for n in range(config.seeds)]
+    _check(config, out, seeds)
+    if not begun:
+      out.mkdir(parents=True, exist_ok=True)
+      held.enter_context(workdir.lock(out, "--out"))
+      # Another study may have begun here by now.
+      records.check_study(out, settings)
+    records.once(out / records.STUDY, lambda: settings)
+    machine = records.once(out / "machine.json", method.machine)
+    for seed in seeds:
+      seed.begin()
+    return _study(config, out, settings | machine, seeds, schedule)
 
 
-def _study(config, out, settings, console):
-  seeds = [Seed(config, n, out, console) for n in range(config.seeds)]
-  for seed in seeds:
-    inspect.check(config, seed)
+def _check(config, out, seeds):
+  """Refuses what would fail later; nothing is trained or written."""
+  schedule = seeds[0].schedule
+  schedule.say(
+    f"checking settings and images of {config.seeds} "
+    f"seed{'s' * (config.seeds > 1)}"
+  )
+  with schedule.busy("checking settings and images"):
+    for seed in seeds:
+      checks.check_seed(config, seed)
+      # The images of one seed at a time; the first goes on with its own.
+      if seed.number:
+        seed.forget()
+    if records.read(out / "test.json") is None:
+      schedule.say(
+        "checking that the test images can be read; they are used at the end"
+      )
+      checks.check_test_images(config, seeds[0])
+
+
+def _plan(config, seeds, schedule):
+  """Says what will be done."""
+  judges = trainings(config, seeds[0].num_real)
+  models = dict.fromkeys(name.partition("-")[0] for name in config.generators)
+  drawn = [f"images of {name}" for name in config.generators]
+  compared = [f"comparing {name}" for name in config.generators]
+  count = len(arms(list(config.generators), 1.0))
+  schedule.say(
+    f"plan: {config.seeds} seed{'s' * (config.seeds > 1)}, each with "
+    f"{len(models)} generator{'s' * (len(models) > 1)} to train "
+    f"({', '.join(models)}), {config.num_synthetic:,} images to draw of "
+    f"{', '.join(config.generators)}, and {count} training sets (arms) for "
+    f"each classifier ({', '.join(config.judges)}): {sum(judges.values())} "
+    "trainings of classifiers in all, choices and checks included"
+  )
+  schedule.plan(
+    judges,
+    dict.fromkeys([*models, *drawn], config.seeds),
+    dict.fromkeys(compared, config.seeds),
+  )
+
+
+def _study(config, out, settings, seeds, schedule):
+  _plan(config, seeds, schedule)
   trained, choices, gates, sheets = [], {}, [], {}
   for seed in seeds:
-    found, chosen = _compare(config, seed)
+    found, chosen = compare.compare(config, seed)
     trained += found
     choices[f"seed {seed.number}"] = chosen
     for generator in config.generators:
       gates.append(inspect.gates(config, seed, generator))
+    inspect.note_halves(seed)
     if seed.number == 0:
-      sheets = inspect.sheets(config, seed)
+      with schedule.busy("drawing pages of images"):
+        sheets = inspect.sheets(config, seed)
     seed.forget()
   if config.sweep:
-    best, chosen = _best(config, trained)
+    best, chosen = compare.best_generator(config, trained)
     choices["generator of the sweep"] = chosen
     for seed in seeds if best else []:
-      trained += _sweep(config, seed, best, choices[f"seed {seed.number}"])
-  records.write(out / "choices.json", choices)
-  results = [_row(item, "validation") for item in trained]
-  test = records.read(out / "test.json")
-  if config.test and test is None:
-    test = _read_test(config, trained, console)
-    records.write(out / "test.json", test)
+      chosen = choices[f"seed {seed.number}"]
+      trained += compare.sweep(config, seed, best, chosen)
+      seed.forget()
+  _record_choices(out / "choices.json", choices)
+  results = [compare.row(item, "validation") for item in trained]
+  test = _test(config, out, trained, schedule)
   if test:
     results += test["results"]
+  multiplier = config.num_synthetic / seeds[0].num_real
+  schedule.update("writing the report")
   write_report(
     out,
     settings,
@@ -86,210 +142,92 @@ def _study(config, out, settings, console):
     gates,
     choices,
     sheets,
-    list(seeds[0].data.spec.class_names),
+    list(seeds[0].spec.class_names),
     test["read"] if test else None,
-    config.num_synthetic / _num_real(seeds[0]),
+    multiplier,
   )
-  console.print(f"report: {out / 'report.html'}", highlight=False)
+  answer = _answer(
+    config, results, "test" if test else "validation", multiplier
+  )
+  schedule.console.print(str(answer), highlight=False, soft_wrap=True)
+  schedule.console.print(
+    f"report: {out / 'report.html'}", highlight=False, soft_wrap=True
+  )
+  return answer
 
 
-@dataclasses.dataclass(frozen=True)
-class Trained:
-  """A judge that was trained on an arm, and how.
+def _record_choices(path, choices):
+  """Puts on record what was chosen; it is what it was, or nothing is.
 
-  Attributes:
-    seed: whose.
-    arm: what it learnt from.
-    judge: its name.
-    strength: of the classical augmentation.
-    real_share: of a batch, where there are generated images.
-    scores: on validation images.
+  Raises:
+    RunError: if the record holds other choices.
   """
-
-  seed: Seed
-  arm: Arm
-  judge: str
-  strength: str
-  real_share: float
-  scores: dict[str, Any]
+  made = records.digest(choices)
+  known = records.read(path, {"judges": made})
+  if known is None:
+    records.write(path, choices, {"judges": made})
 
 
-def _compare(config, seed) -> tuple[list[Trained], dict[str, Any]]:
-  """All arms of one seed; what was chosen on its validation images."""
-  first = config.judges[0]
-  strength, losses = seed.choose_strength(first)
-  chosen = {"classical": {"chosen": strength, "among": losses}}
-  for judge in config.judges:
-    settings, accuracies = seed.choose_settings(judge)
-    if accuracies:
-      chosen[f"settings of the {judge} judge"] = {
-        "chosen": settings.settings,
-        "among": accuracies,
-      }
-  images = {
-    generator: inspect.kept(config, seed, generator)
-    for generator in config.generators
-  }
-  multiplier = config.num_synthetic / _num_real(seed)
-  found = []
-  for arm in arms(list(config.generators), multiplier):
-    generated = images.get(arm.generator)
-    if generated is not None and not len(generated):
-      seed.say(f"{arm.name}: left out, no generated image passed the filter")
-      continue
-    share = 1.0
-    if arm.kind.endswith("+"):
-      share, losses = seed.choose_share(
-        arm, first, generated, strength, config.real_shares
-      )
-      if losses:
-        chosen[f"real share, {arm.name}"] = {
-          "chosen": share,
-          "among": {str(k): v for k, v in losses.items()},
-        }
-    found += _judge(config, seed, arm, generated, strength, share)
-  return found, chosen
-
-
-def _judge(config, seed, arm, generated, strength, share) -> list[Trained]:
-  return [
-    Trained(
-      seed,
-      arm,
-      judge,
-      strength,
-      share,
-      seed.judge(arm, judge, generated, strength, share),
-    )
-    for judge in config.judges
+def _test(config, out, trained, schedule):
+  """The scores on test images; None where they wait for a later command."""
+  judges = [
+    [item.seed.number, item.arm.slug, item.judge, item.scores["weights"]]
+    for item in trained
   ]
+  path, made_from = out / "test.json", {"judges": records.digest(judges)}
+  test = records.read(path, made_from)
+  if test is None and config.test:
+    test = _read_test(config, trained, schedule)
+    records.write(path, test, made_from)
+  return test
 
 
-def _best(config, trained) -> tuple[str | None, dict[str, Any]]:
-  """The generator that adds most to real and classically augmented images."""
-  losses = {}
-  for item in trained:
-    if item.arm.kind == "classical+" and item.judge == config.judges[0]:
-      of_arm = losses.setdefault(item.arm.generator, [])
-      of_arm.append(item.scores["loss"])
-  # None where the filter left no generator an image.
-  losses = {name: float(np.mean(found)) for name, found in losses.items()}
-  best = min(losses, key=losses.get, default=None)
-  return best, {"chosen": best, "among": losses}
-
-
-def _sweep(config, seed, generator, chosen) -> list[Trained]:
-  """The best generator's arms at several multipliers."""
-  num_real = _num_real(seed)
-  strength = chosen["classical"]["chosen"]
-  found = []
-  # The largest first: the others are its first images.
-  for multiplier in sorted(config.sweep, reverse=True):
-    count = multiplier * num_real
-    if count == config.num_synthetic:
-      continue
-    generated = inspect.kept(config, seed, generator, count)
-    if not len(generated):
-      continue
-    for kind in ("alone", "classical+"):
-      arm = Arm(kind, generator, multiplier)
-      name = f"real share, {kind}{generator}"
-      share = chosen.get(name, {"chosen": config.real_shares[0]})["chosen"]
-      found += _judge(config, seed, arm, generated, strength, share)
-  return found
-
-
-def _read_test(config, trained, console) -> dict[str, Any]:
-  """Reads the test images and scores all judges with them."""
-  console.print("reading the test images, once", highlight=False)
+def _read_test(config, trained, schedule) -> dict[str, Any]:
+  """Scores all judges with the test images."""
   # The same images for all seeds, in the form that each seed's have: of few
   # real images, one seed's may all be grey and another's not, or of 16-bit
   # values scaled by another range.
   forms, results = {}, []
-  for item in trained:
-    spec = item.seed.data.spec
-    form = spec.image_shape, spec.intensity_range
-    if form not in forms:
-      forms[form] = _test_images(config, item.seed.number)
-    test = forms[form]
-    item.seed.say(f"{item.arm.name}, {item.judge}: reading the test images")
-    scores = item.seed.score_test(
-      item.arm, item.judge, item.strength, item.real_share, test
-    )
-    results.append(
-      _row(dataclasses.replace(item, scores=item.scores | scores), "test")
-    )
+  schedule.update("reading the test images")
+  with Meter(schedule.console, "judges on test images", len(trained)) as meter:
+    for item in trained:
+      spec = item.seed.spec
+      form = spec.image_shape, spec.intensity_range
+      if form not in forms:
+        forms[form] = _test_images(config, item.seed.number)
+      test = forms[form]
+      scores = item.seed.score_test(
+        item.arm, item.judge, item.strength, item.real_share, test
+      )
+      scored = dataclasses.replace(item, scores=item.scores | scores)
+      results.append(compare.row(scored, "test"))
+      meter.advance(1)
   read = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
   return {"read": read, "images": len(test), "results": results}
 
 
 def _test_images(config, number):
-  parts = "train", "validation", "test"
-  split = load_data(config.run_config(number, ""), parts)["test"]
-  rows = split.gather(np.arange(len(split)))
-  return Images(rows["image"], rows["label"])
+  return all_images(
+    load(config, number, ("train", "validation", "test"))["test"]
+  )
 
 
-def _row(item: Trained, split: str) -> dict[str, Any]:
-  """A line of the results."""
-  scores = {
-    name: item.scores[name]
-    for name in ("accuracy", "balanced_accuracy", "auroc", "recall")
-  }
-  made = 0.0
-  if item.arm.generator:
-    count = round(item.arm.multiplier * _num_real(item.seed))
-    made = generators.seconds(item.arm.generator, count, item.seed.folder)
-  return {
-    "arm": item.arm.name,
-    "generator": item.arm.generator,
-    "multiplier": item.arm.multiplier,
-    "judge": item.judge,
-    "seed": item.seed.number,
-    "split": split,
-    **scores,
-    "seconds": made + item.scores["seconds"],
-  }
-
-
-def _num_real(seed):
-  return len(seed.data["train"]) + len(seed.data["validation"])
-
-
-def _method(config) -> dict[str, Any]:
-  """What no flag sets and every number depends on."""
-  return {
-    "prior_guidance": generators.GUIDANCE,
-    "strengths": {k: v._asdict() for k, v in STRENGTHS.items()},
-    "judge_settings": {
-      name: [
-        f"{judge.settings}, batch {judge.batch_size}, "
-        f"learning rate {judge.learning_rate:g}"
-        for judge in CANDIDATES.get(name, [JUDGES[name]])
-      ]
-      for name in config.judges
-    },
-    "jax": jax.__version__,
-    "device": jax.devices()[0].device_kind,
-  }
-
-
-def _machine() -> dict[str, Any]:
-  """Where and when the study was begun."""
-  packages = ("flax", "optax")
-  now = datetime.datetime.now(datetime.UTC)
-  return {
-    "started": now.isoformat(timespec="seconds"),
-    "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-    "devices": len(jax.devices()),
-    "versions": ", ".join(
-      [f"Python {platform.python_version()}"]
-      + [f"{name} {importlib.metadata.version(name)}" for name in packages]
-    ),
-  }
-
-
-def _keep_programs(out):
-  """Compiled programs are the same for all seeds; compiles them once."""
-  if jax.config.jax_compilation_cache_dir is None and "://" not in str(out):
-    jax.config.update("jax_compilation_cache_dir", str(out / "programs"))
+def _answer(config, results, split, multiplier) -> Verdict:
+  """The answer to the question that was named beforehand."""
+  primary = Primary(f"classical+{config.primary}", judge=config.judges[0])
+  row = find(
+    summarise(results, split, multiplier, primary), primary.arm, primary.judge
+  )
+  compared = row.comparison if row else None
+  if compared is None:
+    return verdict(primary.arm, primary.other, np.nan, np.nan, np.nan, 0)
+  found = compared.difference
+  return verdict(
+    primary.arm,
+    primary.other,
+    found.mean,
+    found.low,
+    found.high,
+    found.seeds,
+    f"{split} images",
+  )

@@ -1,20 +1,21 @@
 """One seed of the study: its real images, its generators, its judges."""
 
 import time
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from etils import epath
-from rich.console import Console
 from scipy.special import log_softmax
 
 from vqvae_jax.config import StudyConfig
-from vqvae_jax.data import Data, load_data
+from vqvae_jax.data import Data, DataSpec
 from vqvae_jax.errors import RunError
 from vqvae_jax.study import generators, records
 from vqvae_jax.study.arms import Arm, Images, parts
 from vqvae_jax.study.classical import STRENGTHS
-from vqvae_jax.study.crossfit import CrossFitted
+from vqvae_jax.study.images import all_images, load
 from vqvae_jax.study.judges import (
   CANDIDATES,
   JUDGES,
@@ -25,10 +26,8 @@ from vqvae_jax.study.judges import (
   save_params,
   train_judge,
 )
+from vqvae_jax.study.schedule import Schedule
 from vqvae_jax.study.scores import score
-
-# Seconds between two lines about a judge's training.
-INTERVAL = 20
 
 
 class Seed:
@@ -37,7 +36,6 @@ class Seed:
   Attributes:
     number: of the seed.
     folder: where it is kept.
-    fitted: judges of halves of the real images, once they are trained.
   """
 
   def __init__(
@@ -45,15 +43,15 @@ class Seed:
     config: StudyConfig,
     number: int,
     out: epath.Path,
-    console: Console,
+    schedule: Schedule,
   ):
     self.number = number
     self.folder = out / f"seed-{number}"
-    self.folder.mkdir(parents=True, exist_ok=True)
+    self.schedule = schedule
     self._config = config
-    self._console = console
-    self.fitted: CrossFitted | None = None
     self._drawn = {}
+    self._kept = {}
+    self._chosen = {}
 
   @cached_property
   def data(self) -> Data:
@@ -63,59 +61,72 @@ class Seed:
       RunError: if they are not what this seed began with: a test split that is
         cut off might now hold images that were trained on.
     """
-    data = load_data(self._config.run_config(self.number, ""))
-    known = records.once(
-      self.folder / "data.json", lambda: {"digest": data.spec.digest}
-    )
-    if known["digest"] != data.spec.digest:
+    data = load(self._config, self.number, ("train", "validation"))
+    known = records.read(self.folder / "data.json")
+    if known and known["images"] != data.spec.digest:
       raise RunError(
         f"{self.folder} was begun with other images than "
         f"{self._config.dataset} holds now; use those, or another --out"
       )
     return data
 
-  @property
+  @cached_property
+  def spec(self) -> DataSpec:
+    """What is known of the data, also after `forget`."""
+    return self.data.spec
+
+  @cached_property
   def real(self) -> Images:
     """The training images."""
-    return _images(self.data["train"])
+    return all_images(self.data["train"])
 
-  @property
+  @cached_property
   def held_out(self) -> Images:
     """The validation images."""
-    return _images(self.data["validation"])
+    return all_images(self.data["validation"])
 
   @property
   def num_classes(self) -> int:
-    return self.data.spec.num_classes
+    return self.spec.num_classes
 
-  def say(self, text: str):
+  @property
+  def num_real(self) -> int:
+    """Training and validation images together."""
+    return self.spec.num_train + self.spec.num_validation
+
+  def begin(self):
+    """Puts on record which images this seed has."""
+    values = {"images": self.spec.digest}
+    records.once(self.folder / "data.json", lambda: values)
+
+  def say(self, text: str, left: bool = False):
     """Prints a line about this seed."""
-    self._console.print(
-      f"seed {self.number}: {text}", highlight=False, soft_wrap=True
-    )
+    self.schedule.say(f"seed {self.number}: {text}", left)
+
+  def busy(self, what: str):
+    """Says what is going on in this seed, where that takes long."""
+    return self.schedule.busy(f"seed {self.number}: {what}")
+
+  def memo(self, name: Any, make: Callable[[], Any]) -> Any:
+    """What `make` gives, made once and kept until `forget`."""
+    if name not in self._kept:
+      self._kept[name] = make()
+    return self._kept[name]
 
   def generated(self, generator: str, count: int) -> Images:
     """The first `count` images of a generator, trained and drawn if need be."""
-    kept = self._drawn.get(generator)
-    if kept is None or len(kept) < count:
-      model, _ = generators.split_name(generator)
-      generators.train_generator(
-        self._config, model, self.number, self.folder, self._console
-      )
-      kept = generators.draw(
-        generator,
-        count,
-        self.number,
-        self.folder,
-        self.data.spec,
-        self._console,
-      )
-      self._drawn[generator] = kept
-    return kept.take(slice(count))
+    drawn = self._drawn.get(generator)
+    if drawn is None or len(drawn) < count:
+      drawn = self._drawn[generator] = self._draw(generator, count)
+    return drawn.take(slice(count))
 
   def forget(self):
-    """Frees the generated images; those asked for again are read again."""
+    """Frees all images; those asked for again are read again."""
     self._drawn.clear()
+    self._kept.clear()
+    self.spec  # noqa: B018  Is kept.
+    for name in ("data", "real", "held_out"):
+      self.__dict__.pop(name, None)
 
   def judge(
     self,
@@ -124,110 +135,70 @@ class Seed:
     generated: Images | None,
     strength: str,
     real_share: float,
-  ) -> dict:
+  ) -> dict[str, Any]:
     """Trains a judge on an arm; its scores on validation images.
 
     Args:
-      arm: which.
-      judge: its name.
-      generated: the images of the arm's generator.
-      strength: of the classical augmentation.
-      real_share: of a batch, where there are generated images.
+      arm: what the judge learns from.
+      judge: name of the judge.
+      generated: images of the arm's generator.
+      strength: strength of the classical augmentation.
+      real_share: share of real images in a batch, where there are generated
+        images.
+
+    Returns:
+      Scores, `loss`, `seconds`, and the digest of the file of the `weights`.
     """
     path = self._path(arm, judge, strength, real_share)
     chosen, _ = self.choose_settings(judge)
-    sources = self._parts(arm, generated, strength, real_share)
-    return self._trained(path, arm.name, chosen, sources)
+    said = arm.name
+    if arm.kind.startswith("classical"):
+      said += f" ({strength})"
+    if arm.kind.endswith("+") and len(self._config.real_shares) > 1:
+      said += f", {100 * real_share:g} % real"
+    return self._trained(
+      path, said, chosen, arm, generated, strength, real_share
+    )
 
   def choose_settings(self, judge: str) -> tuple[Judge, dict[str, float]]:
     """A judge's settings, and the accuracies that chose them.
 
-    They are those of `CANDIDATES` that read most validation images after
-    learning from real images at the medium strength.
+    They are those of `CANDIDATES` that classify most validation images
+    correctly after learning from real images at the medium strength.
     """
     if judge not in CANDIDATES:
       return JUDGES[judge], {}
-    sources = self._parts(Arm("classical"), None, "medium", 1.0)
+    if judge not in self._chosen:
+      self._chosen[judge] = self._choose_settings(judge)
+    return self._chosen[judge]
+
+  def _choose_settings(self, judge):
     accuracies = {}
     for settings in CANDIDATES[judge]:
       name = settings.settings
       slug = name.replace(", ", "-").replace(" ", "-")
       path = self.folder / "judged" / f"{judge}-settings" / f"{slug}.json"
-      scores = self._trained(path, name, settings, sources)
+      said = f"classical (medium), {name}"
+      arm = Arm("classical")
+      scores = self._trained(path, said, settings, arm, None, "medium", 1.0)
       accuracies[name] = scores["accuracy"]
     best = max(accuracies, key=accuracies.get)
     chosen = next(j for j in CANDIDATES[judge] if j.settings == best)
     return chosen, accuracies
 
-  def _parts(self, arm, generated, strength, real_share):
-    count = len(self.real) + self._config.num_synthetic
-    return parts(arm, self.real, generated, strength, real_share, count)
-
-  def _trained(self, path, name, judge, sources):
-    """Trains a judge, where that is not on record; its validation scores."""
-
-    def make():
-      start = said = time.monotonic()
-
-      def progress(step, loss):
-        nonlocal said
-        if time.monotonic() - said > INTERVAL:
-          said = time.monotonic()
-          self.say(f"{name}, {judge.name}: step {step}, loss {loss:.3f}")
-
-      params = train_judge(
-        judge,
-        sources,
-        self.num_classes,
-        self.number,
-        self._config.judge_steps,
-        progress,
-      )
-      seconds = time.monotonic() - start
-      path.parent.mkdir(parents=True, exist_ok=True)
-      save_params(path.with_suffix(".npz"), params)
-      scores = self._scores(judge.name, params, self.held_out)
-      self.say(
-        f"{name}, {judge.name}: {scores['accuracy']:.1%} of "
-        f"{len(self.held_out)} validation images, {seconds:.0f} s"
-      )
-      return scores | {"seconds": seconds}
-
-    return records.once(path, make)
-
-  def params(
-    self, arm: Arm, judge: str, strength: str, real_share: float
-  ) -> dict:
-    """The weights of a judge that was trained on an arm."""
-    path = self._path(arm, judge, strength, real_share)
-    like = params_like(
-      JUDGES[judge], self.num_classes, self.data.spec.image_shape
-    )
-    return load_params(path.with_suffix(".npz"), like)
-
-  def score_test(
-    self,
-    arm: Arm,
-    judge: str,
-    strength: str,
-    real_share: float,
-    test: Images,
-  ) -> dict:
-    """The scores of a trained judge on test images."""
-    params = self.params(arm, judge, strength, real_share)
-    return self._scores(judge, params, test)
-
   def choose_strength(self, judge: str) -> tuple[str, dict[str, float]]:
     """The classical augmentation with the least loss on validation images.
 
-    Of few images, the loss tells more than how many are read right.
+    Of few images, the loss tells more than how many are classified correctly.
     """
-    losses = {
-      strength: self.judge(Arm("classical"), judge, None, strength, 1.0)["loss"]
-      for strength in STRENGTHS
-      if strength != "none"
-    }
-    return min(losses, key=losses.get), losses
+    if "strength" not in self._chosen:
+      losses = {
+        name: self.judge(Arm("classical"), judge, None, name, 1.0)["loss"]
+        for name in STRENGTHS
+        if name != "none"
+      }
+      self._chosen["strength"] = min(losses, key=losses.get), losses
+    return self._chosen["strength"]
 
   def choose_share(
     self,
@@ -246,6 +217,118 @@ class Seed:
     }
     return min(losses, key=losses.get), losses
 
+  def params(
+    self, arm: Arm, judge: str, strength: str, real_share: float
+  ) -> dict:
+    """The weights of a judge that was trained on an arm."""
+    path = self._path(arm, judge, strength, real_share)
+    like = params_like(JUDGES[judge], self.num_classes, self.spec.image_shape)
+    return load_params(path.with_suffix(".npz"), like)
+
+  def score_test(
+    self,
+    arm: Arm,
+    judge: str,
+    strength: str,
+    real_share: float,
+    test: Images,
+  ) -> dict[str, Any]:
+    """The scores of a trained judge on test images."""
+    params = self.params(arm, judge, strength, real_share)
+    return self._scores(judge, params, test)
+
+  def _draw(self, generator, count):
+    """Trains a generator and draws, where that is not on record."""
+    model, _ = generators.split_name(generator)
+    place = self.number, self.folder
+    console = self.schedule.console
+    with self.busy(f"training {model}"):
+      generators.train_generator(self._config, model, *place, console)
+    with self.busy(f"drawing {count} images of {generator}"):
+      drawn = generators.draw(generator, count, *place, self.spec, console)
+    for kind, seconds in (
+      (model, generators.training_seconds(model, self.folder)),
+      (
+        f"images of {generator}",
+        generators.drawing_seconds(generator, count, self.folder),
+      ),
+    ):
+      self.schedule.done(kind, (self.number, kind), seconds)
+    return drawn
+
+  def _trained(self, path, said, judge, arm, generated, strength, real_share):
+    """Trains a judge, where that is not on record; its validation scores."""
+    count = len(self.real) + self._config.num_synthetic
+    classical = arm.kind.startswith("classical")
+    made_from = {
+      "arm": arm.slug,
+      "seed": self.number,
+      "settings": repr((judge, self._config.judge_steps)),
+      "augmentation": STRENGTHS[strength if classical else "none"],
+      "real share": real_share if arm.kind.endswith("+") else 1.0,
+      "number of images": count if arm.kind == "repeated" else None,
+      "training images": self.real.digest,
+      "validation images": self.held_out.digest,
+      "generated images": generated.digest if generated is not None else None,
+    }
+    scores = records.read(path, made_from)
+    if scores is None:
+      sources = parts(arm, self.real, generated, strength, real_share, count)
+      scores = self._train(path, f"{said}, {judge.name}", judge, sources)
+      records.write(path, scores, made_from)
+      self._tell(path, judge, scores)
+      self.say(
+        f"{said}, {judge.name}: {100 * scores['accuracy']:.1f} % of "
+        f"{len(self.held_out)} validation images, {scores['seconds']:.0f} s",
+        left=True,
+      )
+    else:
+      self._check_weights(path, scores)
+      self._tell(path, judge, scores)
+    return scores
+
+  def _tell(self, path, judge, scores):
+    self.schedule.done(judge.name, path, scores["seconds"])
+
+  def _train(self, path, said, judge, sources):
+    start = time.monotonic()
+    with self.busy(f"{said}: compiling"):
+      params = train_judge(
+        judge,
+        sources,
+        self.num_classes,
+        self.number,
+        self._config.judge_steps,
+        self.progress(said),
+      )
+      seconds = time.monotonic() - start
+      path.parent.mkdir(parents=True, exist_ok=True)
+      save_params(path.with_suffix(".npz"), params)
+      scores = self._scores(judge.name, params, self.held_out)
+    weights = records.file_digest(path.with_suffix(".npz"))
+    return scores | {"seconds": seconds, "weights": weights}
+
+  def progress(self, said: str) -> Callable[[int, float], None]:
+    """Tells, where a training takes long, how far it is."""
+
+    def tell(step, loss):
+      self.schedule.update(
+        f"seed {self.number}: {said}: step {step} of "
+        f"{self._config.judge_steps}, loss {loss:.3f}"
+      )
+
+    return tell
+
+  def _check_weights(self, path, scores):
+    weights = path.with_suffix(".npz")
+    found = records.file_digest(weights)
+    if found != scores["weights"]:
+      wrong = "is missing" if found is None else "is not what was written"
+      raise RunError(
+        f"{weights} {wrong}; move {'what is left' if found is None else 'it'} "
+        f"and {path.name} away, and both are made again"
+      )
+
   def _scores(self, judge, params, images):
     logits = predict(JUDGES[judge], params, images.images)
     log_probs = log_softmax(logits.astype(np.float64), axis=1)
@@ -262,8 +345,3 @@ class Seed:
     if arm.kind.endswith("+"):
       name += f"@{real_share:g}"
     return self.folder / "judged" / judge / f"{name}.json"
-
-
-def _images(split) -> Images:
-  rows = split.gather(np.arange(len(split)))
-  return Images(rows["image"], rows["label"])

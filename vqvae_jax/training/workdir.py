@@ -112,7 +112,7 @@ def steps_asked(
 
 
 @contextlib.contextmanager
-def lock(workdir: epath.PathLike) -> Iterator[None]:
+def lock(workdir: epath.PathLike, flag: str = "--workdir") -> Iterator[None]:
   """Makes the folder and holds it for this process.
 
   The system frees it if the process dies. A folder that is no run when the
@@ -136,13 +136,12 @@ def lock(workdir: epath.PathLike) -> Iterator[None]:
     held.acquire(timeout=0)
   except filelock.Timeout:
     raise RunError(
-      f"another run is at work in {workdir}; wait for it or use another "
-      "--workdir"
+      f"another run is at work in {workdir}; wait for it or use another {flag}"
     ) from None
   except OSError as error:
     _leave(path, foreign, missing)
     raise RunError(
-      f"--workdir {str(workdir)[:200]}: {error.strerror or error}; use another"
+      f"{flag} {str(workdir)[:200]}: {error.strerror or error}; use another"
     ) from None
   try:
     yield

@@ -1,0 +1,42 @@
+"""The command: what it sets for its process, where it keeps programs."""
+
+import jax
+import pytest
+
+from vqvae_jax.study import __main__ as command
+
+
+@pytest.mark.parametrize("place", ["xdg", "home", "empty"])
+def test_programs_lie_in_the_cache_of_the_user(place, tmp_path, monkeypatch):
+  monkeypatch.setenv("HOME", str(tmp_path / "home"))
+  monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+  folder = tmp_path / "home/.cache"
+  if place == "xdg":
+    folder = tmp_path / "caches"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+  if place == "empty":
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+  expected = folder / "vqvae_jax/programs"
+  assert command.programs_folder() == expected
+  name = "jax_compilation_cache_dir"
+  before = jax.config.values[name]
+  try:
+    # One that was chosen otherwise stays.
+    command.keep_programs()
+    assert jax.config.values[name] == before
+    jax.config.update(name, None)
+    command.keep_programs()
+    assert jax.config.values[name] == str(expected)
+  finally:
+    jax.config.update(name, before)
+
+
+def test_the_study_is_called_once_programs_are_kept(tmp_path, monkeypatch):
+  called = []
+  monkeypatch.setattr(command, "keep_programs", lambda: called.append("keep"))
+  from vqvae_jax.study import run
+
+  monkeypatch.setattr(run, "study", lambda config: called.append(config.out))
+  monkeypatch.setattr("sys.argv", ["study", f"--out={tmp_path}"])
+  assert command.main() == 0
+  assert called == ["keep", str(tmp_path)]
