@@ -23,7 +23,7 @@ GIGABYTE = 10**9
 
 
 def sized(**changes):
-  """Settings of a tiny run; `tokenizer_` and `prior_` begin those of a stage."""
+  """Settings of a tiny run; `tokenizer_...` and `prior_...` are of stages."""
 
   def of(stage):
     return {
