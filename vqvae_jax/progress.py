@@ -286,7 +286,7 @@ class Meter:
     for count in range(len(self.figures), 0, -1):
       if len("  ".join(self.figures[:count])) <= width:
         return self.figures[:count]
-    return [self.figures[0][:width]]
+    return [self.figures[0].split(" (")[0][:width]]
 
 
 def working(console: Console, what: str) -> Meter:
