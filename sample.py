@@ -16,6 +16,7 @@ def main() -> int:
   # and mistakes answer at once.
   with stops.OneLine(RESUME):
     from vqvae_jax import cli
+    from vqvae_jax.commands import first
     from vqvae_jax.config import SampleConfig
 
     def action(config):
@@ -23,7 +24,9 @@ def main() -> int:
 
       generate(config)
 
-    return cli.run(SampleConfig, action, __doc__, resume=RESUME)
+    return cli.run(
+      SampleConfig, action, __doc__, first=first.SAMPLE, resume=RESUME
+    )
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
   python train.py --dataset=folder:photos --image-size=64
   python train.py --dataset=folder:photos --image-size=64 --plan
 
-Run again, the same command goes on where it stopped. So does this, by the
-settings that the run was started with:
+If it was interrupted, the same command goes on from the last checkpoint. So
+does this, by the settings that the run was started with:
 
   python train.py --resume=runs/mnist5k
 """
@@ -18,6 +18,7 @@ def main() -> int:
   # and mistakes answer at once.
   with stops.OneLine():
     from vqvae_jax import cli
+    from vqvae_jax.commands import first
     from vqvae_jax.config import Config
 
     def default(args):
@@ -33,7 +34,7 @@ def main() -> int:
 
       train(config)
 
-    return cli.run(Config, action, __doc__, default=default)
+    return cli.run(Config, action, __doc__, first=first.TRAIN, default=default)
 
 
 if __name__ == "__main__":

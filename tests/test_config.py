@@ -13,6 +13,7 @@ from vqvae_jax.config import (
   PriorConfig,
   SampleConfig,
   StageConfig,
+  StudyConfig,
   TokenizerConfig,
   from_dict,
 )
@@ -91,6 +92,7 @@ PROCESS = {
   "process_index": [0],
 }
 RUN = PROCESS | {
+  "from_step": ["x", "-1", "prior:", "vae:3", "3,4", "1.5"],
   "dataset": [""],
   "model": ["gan"],
   "stage": ["both"],
@@ -101,8 +103,10 @@ RUN = PROCESS | {
   "image_size": [0, -1],
   "augment": ["mixup"],
   "group_regex": ["(", "*"],
+  "labels_csv": [""],
 }
 SAMPLE = PROCESS | {
+  "from_step": ["x", "-1", "prior:", "vae:3", "3,4", "1.5"],
   "format": ["gif"],
   "shard_size": [0, -1],
   "share": [NAN, INF, 0.0, -0.1, 1.01],
@@ -183,7 +187,9 @@ def test_rules_are_complete():
     Config: {
       "data_dir",
       "workdir",
+      "resume",
       "channels",
+      "intensity_range",  # See test_an_intensity_range_has_an_order.
       "tokenizer",
       "prior",
       "baseline",
@@ -243,12 +249,23 @@ def test_an_option_of_another_quantizer_is_refused(options):
     TokenizerConfig(**options)
 
 
+@pytest.mark.parametrize("values", [(-1, 5), (5, 5), (9, 2), (0, 65536)])
+def test_an_intensity_range_has_an_order(values):
+  flag = f"--intensity-range {values[0]} {values[1]}:"
+  for kind in (Config, StudyConfig):
+    with pytest.raises(ConfigError, match=flag):
+      kind(intensity_range=values)
+  config = StudyConfig(intensity_range=(0, 4095)).run_config(0, "")
+  assert config.intensity_range == (0, 4095)
+
+
 def test_round_trip_through_json():
   config = Config(
     dataset="npz:a b.npz",
     stage="prior",
     num_train_images=1000,
     channels=3,
+    intensity_range=(0, 4095),
     group_regex=r"(p\d+)_",
     tokenizer=TokenizerConfig(
       stride=8, learning_rate=3e-4, steps=7, quantizer="fsq", levels=(7, 5)

@@ -1,12 +1,42 @@
 """Learn a small labelled image set with a VQ-VAE and grow it."""
 
+from __future__ import annotations
 
-def load(workdir, from_step=None):
-  """The trained model of a run folder; see `vqvae_jax.generation.load`."""
+import importlib.metadata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+  from etils import epath
+
+  from vqvae_jax.generation import BaselineModel, Model
+
+try:
+  __version__ = importlib.metadata.version("vqvae_jax")
+except importlib.metadata.PackageNotFoundError:
+  # A clone that is not installed.
+  __version__ = "0.1.0"
+
+
+def load(
+  workdir: epath.PathLike, from_step: int | str | None = None
+) -> Model | BaselineModel:
+  """The trained model of a run folder.
+
+  Args:
+    workdir: run folder of `train.py`; `~` is the home folder.
+    from_step: step of the checkpoint to take, of the last stage, or with the
+      stage's name, such as "tokenizer:200"; by default the newest.
+
+  Returns:
+    model: object that encodes, decodes and samples arrays.
+
+  Raises:
+    RunError: if it is not a run folder, or holds nothing trained.
+  """
   # Imported at use: importing one quantizer should not import Orbax and Grain.
   from vqvae_jax.generation import load as load_model
 
   return load_model(workdir, from_step=from_step)
 
 
-__all__ = ["load"]
+__all__ = ["__version__", "load"]

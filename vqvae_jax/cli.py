@@ -1,12 +1,12 @@
 """What all commands share: flags in, one line and an exit code out."""
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from vqvae_jax import stops
+from vqvae_jax import commands, stops
 from vqvae_jax.errors import Interrupted, UserError, told_in_one_line
-from vqvae_jax.progress import print_anything
 
 
 def run(
@@ -14,6 +14,7 @@ def run(
   action: Callable[[Any], object],
   description: str,
   *,
+  first: Iterable[tuple[str, str]],
   prog: str | None = None,
   resume: str = "the same command goes on from there",
   default: Callable[[list[str]], Any] = lambda args: None,
@@ -24,32 +25,35 @@ def run(
     kind: dataclass of the command's settings, which become its flags.
     action: the work, called with the settings.
     description: text above the flags in `--help`.
-    prog: name of the command in `--help`; by default the script's.
+    first: the flags that `--help` explains; see `commands.first`.
+    prog: name of the command; by default the script's.
     resume: how to go on after an interruption.
-    default: settings where no flag is given, from the command line; None for
-      those of `kind`.
+    default: function of the command line that gives the settings where no flag
+      is given; None for those of `kind`.
 
   Returns:
     0; 2 after a mistake that the user can mend or an error of the disk, the
     memory or the device, which is told in one line; 128 and the signal's
     number after a signal.
-  """
-  print_anything()
-  with stops.OneLine(resume):
-    try:
-      import tyro
 
-      given = default(sys.argv[1:])
-      config = tyro.cli(
-        kind,
-        description=description,
-        prog=prog,
-        **({} if given is None else {"default": given}),
-      )
-      action(config)
+  Raises:
+    SystemExit: with 0, after help.
+  """
+  args = sys.argv[1:]
+  prog = prog or os.path.basename(sys.argv[0])
+  with stops.OneLine(resume):
+    text = commands.answer(kind, args, prog, description, first)
+    if text is not None:
+      commands.show(text)
+      sys.exit(0)
+    # Here, so that help answers at once.
+    from vqvae_jax.progress import print_anything
+
+    print_anything()
+    try:
+      action(commands.parse(kind, args, prog, default(args)))
     except UserError as error:
-      print(f"error: {error}", file=sys.stderr)
-      return 2
+      return _failed(str(error))
     except Interrupted as stop:
       print(f"{stop}; {resume}")
       return 128 + stop.signum
@@ -57,10 +61,24 @@ def run(
       line = told_in_one_line(error)
       if line is None:
         raise
-      kept = f"what was saved stays, and {resume}"
-      print(f"error: {line}; {kept}", file=sys.stderr)
-      return 2
+      return _failed(f"{line}; what was saved stays, and {resume}")
   return 0
+
+
+def _failed(message):
+  print(f"error: {one_line(message)}", file=sys.stderr)
+  return 2
+
+
+def one_line(message: str) -> str:
+  """A message in one line, harmless to a terminal.
+
+  Messages quote names of files and classes, which may hold anything.
+  """
+  words = " ".join(part.strip() for part in message.splitlines())
+  return "".join(
+    sign if sign.isprintable() else repr(sign)[1:-1] for sign in words
+  )
 
 
 def value_of(flag: str, args: list[str]) -> str | None:

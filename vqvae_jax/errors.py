@@ -10,14 +10,18 @@ import sys
 
 
 class UserError(Exception):
-  """Base of the errors below; anything else is a bug with a traceback.
-
-  No `ValueError`, which tyro would frame and print itself.
-  """
+  """Base of the errors below; anything else is a bug with a traceback."""
 
 
 class ConfigError(UserError):
   """A setting that cannot work; the message names the flag and the rule."""
+
+
+class ArgumentError(ConfigError, ValueError):
+  """An argument of a Python call that cannot work: an array, say.
+
+  Also a `ValueError`, which callers of a library expect.
+  """
 
 
 class DataError(UserError):

@@ -1,13 +1,17 @@
 """From a configuration to splits: the rules, the errors, the numbers."""
 
+import dataclasses
+import hashlib
 import json
 
 import numpy as np
 import pytest
 from pictures import class_folders, random_image, save
+from PIL import Image
 
 from vqvae_jax.config import Config
-from vqvae_jax.data import DataSpec, dataset, load_data
+from vqvae_jax.data import DataSpec, check_split, dataset, load_data
+from vqvae_jax.data.images import Shape
 from vqvae_jax.errors import DataError
 
 ALL = ("train", "validation", "test")
@@ -278,3 +282,142 @@ def test_a_broken_file_is_named_before_training(tmp_path):
   file = tmp_path / "train" / "cat" / "002.png"
   file.write_bytes(file.read_bytes()[:60])
   refused("train/cat/002.png ", dataset=f"folder:{tmp_path}")
+
+
+def cut_in_half(file):
+  data = file.read_bytes()
+  file.write_bytes(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "webp"])
+def test_a_broken_test_image_is_found_before_training(tmp_path, kind):
+  for part in ("train", "test"):
+    class_folders(tmp_path / part, count=6, name="{:03}." + kind)
+  config = Config(dataset=f"folder:{tmp_path}", channels=1)
+  spec = load_data(config).spec
+  for known in (None, spec):
+    assert check_split(config, "test", known) is None
+  cut_in_half(tmp_path / "test" / "dog" / f"004.{kind}")
+  load_data(config)
+  for known in (None, spec):
+    with pytest.raises(DataError, match=rf"test/dog/004\.{kind} (is no|does)"):
+      check_split(config, "test", known)
+  (tmp_path / "test" / "dog" / f"004.{kind}").unlink()
+  save(tmp_path / "test" / "dog" / "004.png", random_image(0, 9, 5))
+  with pytest.raises(DataError, match="dog/004.png is 5x9; bring them to one"):
+    check_split(config, "test", spec)
+
+
+def test_a_cut_off_test_split_is_checked_too(tmp_path):
+  config = Config(dataset=f"folder:{class_folders(tmp_path, count=20)}")
+  held_out = rows(load_data(config, ALL)["test"])
+  spec = load_data(config).spec
+  check_split(config, "test", spec)
+  for label, name in enumerate(("cat", "dog")):
+    for i in range(20):
+      if random_image(1000 * label + i).tobytes() in held_out:
+        cut_in_half(tmp_path / name / f"{i:03}.png")
+  assert load_data(config).spec == spec
+  with pytest.raises(DataError, match="does not decode"):
+    check_split(config, "test", spec)
+
+
+def test_images_too_many_for_memory_are_all_decoded_before_training(
+  tmp_path, monkeypatch
+):
+  monkeypatch.setattr(dataset, "MAX_MEMORY_BYTES", 0)
+  for part in ("train", "test"):
+    class_folders(tmp_path / part, count=5)
+  cut_in_half(tmp_path / "train" / "cat" / "002.png")
+  with pytest.raises(DataError, match="train/cat/002.png does not decode"):
+    load_data(Config(dataset=f"folder:{tmp_path}"))
+
+
+def test_headers_are_read_only_where_something_is_learnt_from_them(
+  tmp_path, monkeypatch
+):
+  for part in ("train", "val", "test"):
+    class_folders(tmp_path / part, count=3)
+  asked = []
+  monkeypatch.setattr(
+    "vqvae_jax.data.folder.FolderSource.shape",
+    lambda self, index: asked.append(index) or Shape(8, 8, 1),
+  )
+  name = f"folder:{tmp_path}"
+  load_data(Config(dataset=name, image_size=4, channels=1), ALL)
+  assert not asked
+  load_data(Config(dataset=name, image_size=4))
+  assert len(asked) == 12
+  load_data(Config(dataset=name, channels=1), ALL)
+  assert len(asked) == 12 + 18
+
+
+def test_the_digest_knows_pixels_wherever_they_are(tmp_path, monkeypatch):
+  first = class_folders(tmp_path / "here", count=12)
+  second = tmp_path / "elsewhere" / "copy"
+  # Made in another order, with other times, compressed otherwise.
+  for file in sorted(first.rglob("*.png"), reverse=True):
+    target = second / file.relative_to(first)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    Image.open(file).save(target, compress_level=0)
+  monkeypatch.chdir(tmp_path)
+  names = (str(first), f"{first}/", "here", "./here/../here", str(second))
+  specs = {load_data(Config(dataset=f"folder:{name}")).spec for name in names}
+  assert len({spec.digest for spec in specs}) == 1
+  monkeypatch.setattr(dataset, "MAX_MEMORY_BYTES", 0)
+  lazy = load_data(Config(dataset="folder:here")).spec
+  assert lazy.digest == specs.pop().digest
+  # One pixel, by as many bytes as before.
+  file = second / "cat" / "003.png"
+  size = file.stat().st_size
+  image = np.array(Image.open(file))
+  image[3, 3] ^= 1
+  Image.fromarray(image).save(file, compress_level=0)
+  assert file.stat().st_size == size
+  digests = {
+    load_data(Config(dataset=f"folder:{second}", seed=seed)).spec.digest
+    == load_data(Config(dataset=f"folder:{first}", seed=seed)).spec.digest
+    for seed in range(8)
+  }
+  assert False in digests  # It is not always in the test split.
+
+
+@pytest.mark.parametrize(
+  ("settings", "match"),
+  [
+    ({"image_size": 99_999_999_999}, "--image-size=99999999999 makes .* GiB"),
+    ({"image_size": 9000}, "9000x9000 pixels .*64 megapixels"),
+    (
+      {"image_size": 8000, "batch_size": 10**7},
+      r"10,000,000 images of 8000x8000 pixels takes 2,384,185.8 GiB, but",
+    ),
+  ],
+)
+def test_sizes_beyond_the_machine_are_refused_by_what_they_need(
+  tmp_path, settings, match
+):
+  config = Config(dataset=f"folder:{class_folders(tmp_path)}", **settings)
+  for channels in (None, 1):
+    config = dataclasses.replace(config, channels=channels)
+    with pytest.raises(DataError, match=match):
+      load_data(config)
+
+
+def test_the_digest_is_the_one_that_earlier_runs_recorded(tmp_path):
+  images, labels = pictures(24), np.arange(24) % 2
+  name = write_npz(
+    tmp_path,
+    train_images=images[:20],
+    train_labels=labels[:20],
+    val_images=images[20:],
+    val_labels=labels[20:],
+  )
+  digest = hashlib.blake2b(digest_size=8)
+  digest.update(b"(('0', '1'), Shape(height=8, width=8, channels=1))")
+  spec = load_data(Config(dataset=name))
+  for part, count in (("train", 16), ("validation", 4)):
+    assert len(spec[part]) == count
+    digest.update(f"{part} {count}".encode())
+    digest.update(spec[part].labels.tobytes())
+    digest.update(spec[part].images)
+  assert spec.spec.digest == digest.hexdigest()

@@ -36,6 +36,19 @@ def no_process(monkeypatch):
 def test_names_that_nobody_knows(no_process, tmp_path):
   refused("unknown data set 'mnits'.* did you mean .*mnist", "mnits")
   refused("unknown data set 'a b'", "a b")
+  for name, known in (
+    ("CIFAR10", "cifar10"),
+    ("CIFAR-10", "cifar10"),
+    ("Cifar 100", "cifar100"),
+    ("Fashion-MNIST", "fashion_mnist"),
+    ("fashionmnist", "fashion_mnist"),
+    ("FashionMNSIT", "fashion_mnist"),
+    ("MNIST5K", "mnist5k"),
+    ("mnist-5k", "mnist5k"),
+    ("Folder:X/y", "folder:X/y"),
+    ("NPZ:a.npz", "npz:a.npz"),
+  ):
+    refused(f"did you mean {known}", name)
   refused("for that folder: folder:", str(tmp_path))
   refused("for that file: npz:x.npz", "x.npz")
   refused("emnist has no configuration 'foo'; it has: .*letters", "emnist/foo")

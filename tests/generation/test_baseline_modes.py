@@ -258,5 +258,33 @@ def test_a_vqvae_has_no_walk(tiny_run, tmp_path):
   ],
 )
 def test_wrong_arrays_are_named(call, message, runs):
-  with pytest.raises(ConfigError, match=message):
+  with pytest.raises(ConfigError, match=message) as caught:
     call(vqvae_jax.load(runs("vae")))
+  assert isinstance(caught.value, ValueError)
+
+
+def test_a_baseline_takes_names_and_nothing_and_says_what_it_is(runs):
+  model = vqvae_jax.load(runs("vae"))
+  assert repr(model) == (
+    f"<BaselineModel of {model.spec.name}: images 8x8x1, 3 classes (0, 1, 2), "
+    f"a vae with 3 latents, step {model.step}, from {runs('vae')}>"
+  )
+  names, positions = ["2", "0"], [2, 0]
+  np.testing.assert_array_equal(model.sample(names), model.sample(positions))
+  latents = np.eye(2, 3)
+  np.testing.assert_array_equal(
+    model.decode(latents.tolist(), names), model.decode(latents, positions)
+  )
+  assert model.encode([], []).shape == (0, 3)
+  for empty in (
+    model.sample([]),
+    model.decode([], []),
+    model.reconstruct([], []),
+  ):
+    assert (empty.shape, empty.dtype) == ((0, 8, 8, 1), np.float32)
+  for value in (np.nan, np.inf, "1", None, True):
+    with pytest.raises(ValueError, match="temperature"):
+      model.sample(names, temperature=value)
+  for value in (-1, 2**31, 1.5, None):
+    with pytest.raises(ValueError, match="seed"):
+      model.sample(names, seed=value)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -97,6 +98,81 @@ def test_log_prob_is_of_the_ids_and_normalised_over_codes(model, split):
 def test_wrong_arrays_are_named(model, call, message):
   with pytest.raises(ConfigError, match=message):
     call(model)
+
+
+def test_names_are_labels_and_nothing_gives_nothing(model, split):
+  """`[]` and arrays of no rows give empty results of the right shape."""
+  drawn = model.sample(["2", "0"], seed=3)
+  np.testing.assert_array_equal(drawn, model.sample([2, 0], seed=np.int64(3)))
+  labels = split.labels[:6]
+  np.testing.assert_array_equal(
+    model.log_prob(split.images[:6], [str(label) for label in labels]),
+    model.log_prob(split.images[:6], labels),
+  )
+  for images in ([], np.zeros((0, 8, 8, 1))):
+    ids = model.encode(images)
+    assert (ids.shape, ids.dtype) == ((0, 2, 2), np.int32)
+    nats = model.log_prob(images, [])
+    assert (nats.shape, nats.dtype) == ((0,), np.float32)
+  for empty in (model.decode(ids), model.decode([]), model.sample([])):
+    assert (empty.shape, empty.dtype) == ((0, 8, 8, 1), np.float32)
+
+
+def test_every_method_refuses_wrong_arguments_with_a_value_error(model):
+  image, label = np.zeros((1, 8, 8, 1)), [0]
+  wrong = {
+    "seed": (-1, 2**31, 1.5, None, "0", True),
+    "temperature": (-1, np.nan, np.inf, "1", None, True),
+    "top_k": (0, 17, 1.5, "3", True),
+    "top_p": (0, 1.5, -1, np.nan, None, "1"),
+    "guidance": (-1, np.nan, np.inf, "1", False),
+    "decode_steps": (3, 0, "3"),
+  }
+  calls = [
+    lambda name=name, value=value: model.sample(label, **{name: value})
+    for name, values in wrong.items()
+    for value in values
+  ]
+  calls += [
+    lambda: model.encode(image[0]),
+    lambda: model.encode(image * np.nan),
+    lambda: model.decode(np.full((1, 2, 2), 1.7)),
+    lambda: model.decode(np.ones((1, 2, 2), bool)),
+    lambda: model.sample(["cow"]),
+    lambda: model.sample("0"),
+    lambda: model.log_prob(image, ["cow"]),
+    lambda: model.log_prob(image[..., 0], label),
+  ]
+  for call in calls:
+    with pytest.raises(ValueError) as caught:
+      call()
+    assert isinstance(caught.value, ConfigError)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_says_what_it_is_and_can_be_pickled(
+  model, tiny_run, monkeypatch
+):
+  said = repr(model)
+  for part in (
+    f"<Model of {model.spec.name}: images 8x8x1, 3 classes (0, 1, 2), ",
+    "2x2 ids of 16 codes (ema), transformer prior, ",
+    f"step {model.tokenizer_step}, from {tiny_run[0]}>",
+  ):
+    assert part in said
+  # By its folder, wherever it was loaded from.
+  monkeypatch.chdir(tiny_run[0].parent)
+  monkeypatch.setenv("HOME", str(tiny_run[0].parent))
+  carried = pickle.dumps(vqvae_jax.load(f"~/{tiny_run[0].name}"))
+  assert len(carried) < 1000
+  monkeypatch.chdir("/")
+  other = pickle.loads(carried)
+  assert repr(other) == said
+  assert other.tokenizer_digest == model.tokenizer_digest
+  changed = copy.copy(model)
+  changed.tokenizer_step += 1
+  with pytest.raises(RunError, match="was pickled at step .*; load it again"):
+    pickle.loads(pickle.dumps(changed))
 
 
 def test_no_run_folder(tmp_path):

@@ -178,7 +178,7 @@ def test_grids_of_all_sizes(height, width, stride):
 
 @pytest.mark.parametrize("height, width", [(30, 28), (28, 30), (27, 27)])
 def test_sides_that_cannot_be_halved_twice(height, width):
-  with pytest.raises(ConfigError, match=f"images are {height}x{width}; .*=28"):
+  with pytest.raises(ConfigError, match=f"images are {width}x{height}; .*=28"):
     coarsest_stride(height, width)
 
 

@@ -15,7 +15,6 @@ from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generation.labels import labels_of
 from vqvae_jax.study import generators, inspect
-from vqvae_jax.study.arms import Images
 from vqvae_jax.training.pictures import to_uint8
 
 
@@ -103,13 +102,5 @@ def test_a_filter_that_keeps_nothing_leaves_arms_out(
   text = call(config)
   assert "classical+vae: left out, no generated image passed" in text
   report = (tmp_path / "study/report.md").read_text()
-  assert "No answer: classical+vae and classical have no seed" in report
+  assert "`classical+vae` and `classical` have no seed in common" in report
   assert "sheet_vae" not in report
-
-
-def test_a_class_of_few_images_leaves_white_places():
-  images = np.zeros((9, 2, 2, 1), np.uint8)
-  # Two of class 0, none of class 1, seven of class 2.
-  page = inspect._by_class(Images(images, np.array([0, 0] + [2] * 7)), 3)
-  cells = inspect.grid(np.zeros((2 + inspect.ROWS, 2, 2, 1), np.uint8), 1)
-  assert (page == 0).sum() == (cells == 0).sum()

@@ -43,15 +43,29 @@ def test_numbers_of_the_arms():
     ],
     np.array(t_interval(differences)) / 100,
   )
-  assert compared.p == pytest.approx(expected.pvalue)
-  found = cells(tables.arms_table(every, NAMES), "real+vqvae")
+  assert compared.difference.p_value == pytest.approx(expected.pvalue)
+  found = cells(tables.arms_tables(every, NAMES)[0], "real+vqvae")
   mean, low, high = t_interval(SCORES["real+vqvae"])
   assert found["accuracy, %"] == f"{mean:.2f} [{low:.2f}, {high:.2f}]"
   mean, low, high = t_interval(differences)
   assert found["difference, points"] == f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
   # Means over seeds, then the lowest: 0.81 of the second class.
   assert found["worst class, recall %"] == f"{EVIL}: 81.0"
-  assert (found["seeds"], found["seconds"]) == ("3", "11")
+  # All arms have three seeds, and classes are balanced.
+  assert list(found) == [
+    "arm",
+    "verdict",
+    "difference, points",
+    "accuracy, %",
+    "p",
+    "worst class, recall %",
+    "AUROC",
+  ]
+  assert found["verdict"] == "gain over real"
+  seconds = cells(tables.seconds_table(every, [GATE]), "real+vqvae")
+  assert list(seconds.values())[1:] == ["\u00d710", "simple", "3", "11", "33"]
+  checks = cells(tables.seconds_table(every, [GATE]), "quality checks of vqvae")
+  assert list(checks.values())[3:] == ["1", "2", "2"]
   order = [row.arm for row in every]
   assert order == [
     "real", "repeated", "classical", "vqvae", "real+vqvae", "classical+vqvae"
@@ -68,7 +82,7 @@ def test_all_but_the_primary_are_corrected_over_both_judges():
   assert primary.primary and math.isnan(primary.adjusted)
   # Five others: the other judge's comparison of the same arms is one.
   assert len(compared) == 5 and not any(c.primary for c in compared.values())
-  p = sorted(c.p for c in compared.values())
+  p = sorted(c.difference.p_value for c in compared.values())
   expected = np.minimum(
     np.maximum.accumulate([(5 - i) * v for i, v in enumerate(p)]), 1
   )
@@ -83,10 +97,12 @@ def test_verdicts():
   assert rows["classical+vqvae"].comparison.verdict == "no gain"
   assert rows["real+vqvae"].comparison.verdict == "gain"
   assert rows["vqvae"].comparison.verdict == "loss"
-  assert report.answer(every, "test", PRIMARY) == (
-    "classical+vqvae against classical (judge simple, test images): +0.13 "
-    "percentage points of accuracy, 95 % interval -0.63 to +0.89, paired over "
-    "3 seeds: no gain."
+  found = report.primary_verdict(every, "test", PRIMARY)
+  assert found.headline == "No measurable gain."
+  assert found.sentence == (
+    "Adding generated images (`classical+vqvae` against `classical`) changed "
+    "accuracy on test images by +0.13 points (95 % interval -0.63 to +0.89, 3 "
+    "seeds)."
   )
 
 
@@ -99,8 +115,11 @@ def test_a_gain_that_correction_takes_away():
   }
   rows, _ = summarise(results(scores))
   compared = rows["vqvae"].comparison
-  assert compared.difference.low > 0 and compared.p < 0.05 < compared.adjusted
-  assert compared.verdict == "no gain after Holm"
+  assert (
+    compared.difference.low > 0
+    and compared.difference.p_value < 0.05 < compared.adjusted
+  )
+  assert compared.verdict == "no gain after correction"
   # The same numbers as the primary comparison stand.
   scores = {"classical": scores["real"], "classical+vqvae": scores["vqvae"]}
   rows, _ = summarise(results(scores))
@@ -113,8 +132,9 @@ def test_only_common_seeds_are_paired():
   difference = rows["classical+vqvae"].comparison.difference
   assert difference.seeds == 2
   assert difference.mean == pytest.approx(0.001)
-  row = cells(tables.arms_table(every, NAMES), "classical+vqvae")
-  assert (row["seeds"], row["against"]) == ("3", "classical (2 seeds)")
+  row = cells(tables.arms_tables(every, NAMES)[0], "classical+vqvae")
+  assert row["seeds"] == "3"
+  assert row["difference, points"].endswith("] (2 of 3 seeds)")
 
 
 def test_missing_auroc_and_recall():
@@ -122,12 +142,12 @@ def test_missing_auroc_and_recall():
   found[0] |= {"auroc": math.nan, "recall": [math.nan, math.nan]}
   found[1] |= {"auroc": 0.75, "recall": [0.5, math.nan]}
   _, every = summarise(found)
-  row = cells(tables.arms_table(every, NAMES), "real")
+  row = cells(tables.arms_tables(every, NAMES)[0], "real")
   assert row["AUROC"] == "0.7500 (1 of 2 seeds)"
   assert row["worst class, recall %"] == "cat: 50.0"
-  table = tables.recall_table(every, ["cat", "dog"])
-  assert table.header == ["arm", "cat", "dog"]
-  assert table.rows == [["real", "50.0", "n/a"]]
+  (table,) = tables.recall_tables(every, ["cat", "dog"])
+  assert table.header == ["class", "real"]
+  assert table.rows == [["cat", "50.0"], ["dog", "n/a"]]
 
 
 def test_every_mean_has_its_interval():
@@ -136,24 +156,89 @@ def test_every_mean_has_its_interval():
   for result, auroc in zip(found, (0.90, 0.91, 0.92), strict=True):
     result["auroc"] = auroc
   _, every = summarise(found)
-  row = cells(tables.arms_table(every, NAMES), "real")
-  assert row["accuracy, %"] == row["balanced, %"] == "91.00 [88.52, 93.48]"
+  row = cells(tables.arms_tables(every, NAMES)[0], "real")
+  assert row["accuracy, %"] == "91.00 [88.52, 93.48]"
   assert row["AUROC"] == "0.9100 [0.8852, 0.9348]"
+  assert "balanced, %" not in row
+  # Where classes are not balanced, that is another figure.
+  found[0]["balanced_accuracy"] = 0.87
+  _, every = summarise(found)
+  row = cells(tables.arms_tables(every, NAMES)[0], "real")
+  assert row["balanced, %"] == "90.00 [83.43, 96.57]"
+
+
+def test_intervals_stay_where_values_can_be():
+  # Half widths of 2 seeds are 12.7 standard errors: 38.1, 0.127, 76.2.
+  found = results({"real": (37, 43), "repeated": (97, 91)})
+  for result, auroc in zip(found, (0.98, 0.96) * 2, strict=True):
+    result["auroc"] = auroc
+  rows, every = summarise(found)
+  row = cells(tables.arms_tables(every, NAMES)[0], "real")
+  assert row["accuracy, %"] == "40.00 [1.88, 78.12]"
+  assert row["AUROC"] == "0.9700 [0.8429, 1.0000]"
+  row = cells(tables.arms_tables(every, NAMES)[0], "repeated")
+  assert row["accuracy, %"] == "94.00 [55.88, 100.00]"
+  assert row["difference, points"] == "+54.00 [-22.24, +100.00]"
+
+
+def test_no_table_is_wider_than_seven_columns():
+  found = swept()
+  found[0] |= {"balanced_accuracy": 0.5}
+  found.pop()
+  _, every = summarise(found)
+  main, further = tables.arms_tables(every, NAMES)
+  assert main.header == [
+    "arm",
+    "multiplier",
+    "verdict",
+    "difference, points",
+    "accuracy, %",
+    "balanced, %",
+    "p",
+  ]
+  assert further.header == [
+    "arm",
+    "multiplier",
+    "seeds",
+    "worst class, recall %",
+    "AUROC",
+  ]
+  assert len(main.rows) == len(further.rows) == len(every)
+
+
+def test_settings_are_as_people_write_them():
+  settings = {
+    "started": "2026-11-25T07:37:31+00:00",
+    "data_dir": None,
+    "steps": 20000,
+    "quick": False,
+    "levels": [8, 5, 5],
+    "rate": 3e-4,
+    "prior": {"name": "transformer"},
+  }
+  assert tables.settings_table(settings).rows == [
+    ["started", "25 November 2026, 07:37 UTC"],
+    ["data_dir", "not set"],
+    ["steps", "20,000"],
+    ["quick", "no"],
+    ["levels", "8, 5, 5"],
+    ["rate", "0.0003"],
+    ["prior.name", "transformer"],
+  ]
 
 
 def test_gates_are_means_over_seeds():
   other = GATE | {"seed": 1, "label_agreement": 0.8, "duplicate_ids": 0.5}
   (row,) = report_gates.sets_table([GATE, other]).rows
-  assert row[:7] == [
+  # No column for what is known of no generator.
+  assert row == [
     "vqvae",
-    "2",
-    "1000",
+    "1,000",
     "85.0 % [80.0, 90.0]",
     "100.0 %",
     "50.0 %",
-    "n/a",
+    "label 6, copy 2",
   ]
-  assert row[7] == "label 6, copy 2"
   pixels, features = report_gates.nearest_table([GATE]).rows
   assert pixels == [
     "vqvae",

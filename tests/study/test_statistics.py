@@ -7,8 +7,7 @@ import pytest
 from scipy import stats
 
 from vqvae_jax.study.statistics import (
-  Interval,
-  Paired,
+  Estimate,
   holm,
   interval,
   paired,
@@ -23,7 +22,8 @@ def test_interval_is_students():
       confidence, 4, np.mean(values), stats.sem(values)
     )
     result = interval(values, confidence)
-    np.testing.assert_allclose(result, (np.mean(values), low, high))
+    np.testing.assert_allclose(result[:3], (np.mean(values), low, high))
+    assert result.seeds == 5 and result.bounded
 
 
 def test_interval_covers_the_mean_as_often_as_it_says():
@@ -62,13 +62,13 @@ def test_one_pair_and_equal_differences_warn_of_nothing(a, b, expected):
     warnings.simplefilter("error")
     result = paired(a, b)
   if expected:
-    assert result == expected
+    assert (*result[:3], result.p_value) == expected
   else:
     assert result.mean == 0
     assert result.p_value == 1
     assert result.low < 0 < result.high
-  assert interval([0.1] * 3) == (0.1, 0.1, 0.1)
-  assert interval([7.0]) == (7.0, -np.inf, np.inf)
+  assert interval([0.1] * 3)[:3] == (0.1, 0.1, 0.1)
+  assert interval([7.0])[:3] == (7.0, -np.inf, np.inf)
 
 
 def test_pairs_and_values_must_be_there():
@@ -99,8 +99,21 @@ def test_holm_rejects_as_the_stepwise_rule_does():
 
 
 def test_verdict_is_no_gain_where_zero_is_inside():
-  assert verdict(Interval(0.5, 0.1, 0.9)) == "gain"
-  assert verdict(Paired(-0.5, -0.9, -0.1, 0.01)) == "loss"
-  assert verdict(Interval(0.5, -0.1, 1.1)) == "no gain"
-  assert verdict(Interval(-0.5, -1.1, 0.0)) == "no gain"
+  assert verdict(Estimate(0.5, 0.1, 0.9, 3)) == "gain"
+  assert verdict(Estimate(-0.5, -0.9, -0.1, 3, 0.01)) == "loss"
+  assert verdict(Estimate(0.5, -0.1, 1.1, 3)) == "no gain"
+  assert verdict(Estimate(-0.5, -1.1, 0.0, 3)) == "no gain"
   assert verdict(interval([3.0])) == "no gain"
+
+
+def test_intervals_end_where_values_do():
+  # Two accuracies, 0.36 and 0.44: Student's interval is -0.108 to 0.908.
+  wide = interval([0.36, 0.44])
+  assert wide.low == pytest.approx(0.4 - 12.7062 * 0.04, abs=1e-5)
+  assert wide.within(0, 1) == wide._replace(low=0)
+  assert wide.within(0, 0.5) == wide._replace(low=0, high=0.5)
+  assert wide.within(-1, 1) == wide
+  # Where there is none, none is made.
+  one = interval([0.4]).within(0, 1)
+  assert not one.bounded and one == interval([0.4])
+  assert not interval([0.4, 0.5]).without_interval().bounded

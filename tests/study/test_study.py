@@ -164,7 +164,7 @@ def test_a_folder_with_patients_two_seeds_and_a_sweep(tmp_path):
     real = len(seed.real) + len(seed.held_out)
     multipliers = sorted(m for s, m in found if s == str(number))
     assert multipliers == pytest.approx(sorted([1, 60 / real, 2]))
-  assert "paired over 2 seeds" in (tmp_path / "study/report.md").read_text()
+  assert ", 2 seeds)." in (tmp_path / "study/report.md").read_text()
 
 
 def test_another_study_in_the_folder_is_refused(whole, dataset):
@@ -201,7 +201,7 @@ def test_foreign_folder_is_refused(dataset, tmp_path):
   [
     (
       {"primary": "ae"},
-      "--primary ae is none of --generators vqvae vae dcgan",
+      "--primary ae is not one of --generators vqvae vae dcgan",
     ),
     ({"real_shares": (1.0,)}, r"--real-shares 1.0 is not in \(0, 1\)"),
     ({"generators": ("vae", "vae")}, "each once"),

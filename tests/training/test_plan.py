@@ -23,7 +23,7 @@ GIGABYTE = 10**9
 
 
 def sized(**changes):
-  """Settings of a tiny run; `tokenizer_...` and `prior_...` are of stages."""
+  """Settings of a tiny run; `tokenizer_` and `prior_` name those of a stage."""
 
   def of(stage):
     return {

@@ -1,8 +1,8 @@
 """Every knob of a run: typed, frozen, checked, and stored as JSON.
 
-`tyro` turns these dataclasses into flags, so the comment above a field is its
-`--help` text: what it is, its unit, and what it may be. A bad value raises
-`ConfigError` when the dataclass is made, long before any training.
+`vqvae_jax.commands` turns these dataclasses into flags, so the comment above a
+field is its `--help-all` text: what it is, its unit, and what it may be. A bad
+value raises `ConfigError` when the dataclass is made, long before any training.
 """
 
 from vqvae_jax.config.baseline import BaselineConfig

@@ -18,14 +18,15 @@ def parse(text: str | None) -> dict[str, int]:
     ConfigError: if it has another form.
   """
   found = {}
+  shown = ascii(text[:60])[1:-1] if text is not None else ""
   for part in text.split(",") if text is not None else ():
     stage, _, step = part.strip().rpartition(":")
     fits = step.isascii() and step.isdecimal() and len(step) < 18
     if not fits or stage in found or stage not in (LAST, *_STAGES):
       raise ConfigError(
-        f"--from-step {text[:60]!r} is not of the form 200 or tokenizer:200"
+        f"--from-step {shown} is not of the form 200 or tokenizer:200"
       )
     found[stage] = int(step)
   if LAST in found and len(found) > 1:
-    raise ConfigError(f"--from-step {text[:60]!r} must name the stage of each")
+    raise ConfigError(f"--from-step {shown} must name the stage of each")
   return found

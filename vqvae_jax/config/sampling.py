@@ -88,7 +88,7 @@ class SampleConfig:
   # Which share of the shards is this process's: 0/4, 1/4, 2/4 or 3/4 for four
   # processes, which may run at any time, each with the same other flags.
   worker: str = "0/1"
-  # The processes of one cluster share the shards, in the place of --worker: on
+  # The processes of one cluster share the shards, instead of --worker: on
   # Cloud TPU pods no more is needed, elsewhere each is told the next three.
   multihost: bool = False
   # Address of process 0, host:port.
@@ -104,7 +104,7 @@ class SampleConfig:
   verify: bool = False
 
   def __post_init__(self):
-    checks.choices(self)
+    checks.fields(self)
     if self.workdir is None and not self.verify:
       raise ConfigError("--workdir is missing: the run folder of train.py")
     from_step.parse(self.from_step)
@@ -122,17 +122,13 @@ class SampleConfig:
         f"--worker {self.worker} and --multihost both share the shards; "
         "choose one"
       )
-    if not 0 < self.share <= 1:
-      raise ConfigError(f"--share {self.share} is not in (0, 1]")
+    checks.up_to_one(self, "share")
     checks.at_least(self, "seed", 0)
-    if self.seed >= 2**31:
-      raise ConfigError(f"--seed {self.seed} is not below 2**31")
     checks.in_range(self, "temperature", 0, math.inf)
     for name in ("top_k", "decode_steps"):
       if getattr(self, name) is not None:
         checks.at_least(self, name, 1)
-    if not 0 < self.top_p <= 1:
-      raise ConfigError(f"--top-p {self.top_p} is not in (0, 1]")
+    checks.up_to_one(self, "top_p")
     if self.guidance is not None:
       checks.in_range(self, "guidance", 0, math.inf)
     self._check_modes()
@@ -161,7 +157,12 @@ class SampleConfig:
     """
     index, _, workers = self.worker.partition("/")
     if not (index.isdecimal() and workers.isdecimal()):
-      raise ConfigError(f"--worker {self.worker!r} is not of the form 0/4")
+      raise ConfigError(
+        f"--worker {checks.shown(repr(self.worker))} is not of the form 0/4"
+      )
+    # Python refuses to read integers of thousands of digits.
+    if len(self.worker) > 20:
+      raise ConfigError(f"--worker {checks.shown(self.worker)} is too large")
     index, workers = int(index), int(workers)
     if index >= workers:
       raise ConfigError(

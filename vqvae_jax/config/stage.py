@@ -5,7 +5,6 @@ import math
 from typing import ClassVar, Literal
 
 from vqvae_jax.config import checks
-from vqvae_jax.errors import ConfigError
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "exponential", "plateau"]
@@ -63,6 +62,7 @@ class StageConfig:
   checkpoint_every: int = 200
 
   def __post_init__(self):
+    checks.fields(self)
     for name in ("warmup_steps", "patience"):
       checks.at_least(self, name, 0)
     for name in (
@@ -89,9 +89,4 @@ class StageConfig:
     checks.in_range(self, "weights_ema", 0, 1)
     checks.in_range(self, "plateau_factor", 0, 1)
     checks.positive(self, "plateau_factor")
-    checks.positive(self, "decay_rate")
-    if self.decay_rate > 1:
-      raise ConfigError(
-        f"{checks.flag(self, 'decay_rate')} {self.decay_rate} is not in (0, 1]"
-      )
-    checks.choices(self)
+    checks.up_to_one(self, "decay_rate")

@@ -47,9 +47,13 @@ class StudyConfig:
   image_size: int | None = None
   # 1 (grey) or 3 (RGB); by default as in the data.
   channels: Literal[1, 3] | None = None
+  # The values LOW HIGH that become black and white; see train.py --help.
+  intensity_range: tuple[int, int] | None = None
   # Regular expression on file paths of folder:DIR; files with the same first
   # group stay on one side of every split: a patient, say.
   group_regex: str | None = None
+  # Labels of the files of folder:DIR, a CSV file; see train.py --help.
+  labels_csv: str | None = None
   # Real images, validation included (1000: 800 and 200), a class-balanced
   # choice by seed; 0 takes all.
   num_real: int = 1000
@@ -98,7 +102,7 @@ class StudyConfig:
   baseline: BaselineConfig = dataclasses.field(default_factory=BaselineConfig)
 
   def __post_init__(self):
-    checks.choices(self)
+    checks.fields(self)
     checks.at_least(self, "num_real", 0)
     for name in ("num_synthetic", "seeds", "judge_steps"):
       checks.at_least(self, name, 1)
@@ -115,7 +119,7 @@ class StudyConfig:
         raise ConfigError(f"--real-shares {share} is not in (0, 1)")
     if self.primary is not None and self.primary not in self.generators:
       raise ConfigError(
-        f"--primary {self.primary} is none of --generators "
+        f"--primary {self.primary} is not one of --generators "
         f"{' '.join(self.generators)}"
       )
     if any(multiplier < 1 for multiplier in self.sweep):
@@ -152,7 +156,9 @@ class StudyConfig:
       data_dir=self.data_dir,
       image_size=self.image_size,
       channels=self.channels,
+      intensity_range=self.intensity_range,
       group_regex=self.group_regex,
+      labels_csv=self.labels_csv,
       num_train_images=self.num_real or None,
       augment=self.augment,
       seed=seed,

@@ -11,8 +11,6 @@ from vqvae_jax.errors import ConfigError
 MAX_DEFAULT_IDS = 256
 # More make the prior slow on CPUs.
 MAX_QUICK_IDS = 100
-# More would not fit the prior's output.
-MAX_CODES = 2**20
 
 Likelihood = Literal["gaussian", "laplace", "bernoulli"]
 Quantizer = Literal[
@@ -23,8 +21,8 @@ Gradient = Literal["straight-through", "rotation"]
 
 # Those that choose one nearest code.
 _NEAREST = ("ema", "vq", "simvq")
-# Settings that some schemes alone have.
-_OF_SCHEMES = {
+# Settings that some quantizers alone have.
+OF_QUANTIZERS = {
   "levels": ("fsq",),
   "depth": ("residual",),
   "shared_codebook": ("residual",),
@@ -148,15 +146,10 @@ class TokenizerConfig(StageConfig):
       raise ConfigError(
         f"--tokenizer.levels {given}: each channel needs 2 levels or more"
       )
-    if math.prod(self.levels) > MAX_CODES:
+    if math.prod(self.levels) > checks.MAX_CODES:
       raise ConfigError(
         f"--tokenizer.levels {' '.join(map(str, self.levels))} give "
-        f"{math.prod(self.levels)} codes, more than {MAX_CODES}"
-      )
-    if 2**self.bits > MAX_CODES:
-      raise ConfigError(
-        f"--tokenizer.bits {self.bits} gives 2**{self.bits} codes, more than "
-        f"{MAX_CODES}"
+        f"{math.prod(self.levels)} codes, more than {checks.MAX_CODES}"
       )
     if self.quantizer == "product" and self.code_dim % self.groups:
       raise ConfigError(
@@ -168,15 +161,10 @@ class TokenizerConfig(StageConfig):
       checks.in_range(self, name, 0, math.inf)
     if self.entropy is not None:
       checks.in_range(self, "entropy", 0, math.inf)
-    checks.positive(self, "final_temperature")
-    if self.final_temperature > 1:
-      raise ConfigError(
-        f"--tokenizer.final-temperature {self.final_temperature} is not in "
-        "(0, 1]"
-      )
+    checks.up_to_one(self, "final_temperature")
     # An option that would change nothing is a misunderstanding.
     for field in dataclasses.fields(self):
-      by = _OF_SCHEMES.get(field.name, (self.quantizer,))
+      by = OF_QUANTIZERS.get(field.name, (self.quantizer,))
       value = getattr(self, field.name)
       if value != field.default and self.quantizer not in by:
         if isinstance(value, tuple):
@@ -204,7 +192,7 @@ def resolve_stride(stride: int | None, height: int, width: int) -> int:
     if height % stride or width % stride:
       raise ConfigError(
         f"--tokenizer.stride {stride} does not divide images of "
-        f"{height}x{width} pixels; try another --image-size"
+        f"{width}x{height} pixels; try another --image-size"
       )
     return stride
   found = _default_stride(height, width)
@@ -214,7 +202,7 @@ def resolve_stride(stride: int | None, height: int, width: int) -> int:
   sizes = [n for n in range(2, 2 * side + 2) if _default_stride(n, n)]
   fitting = min(sizes, key=lambda size: (abs(size - side), -size))
   raise ConfigError(
-    f"no power of two divides images of {height}x{width} pixels into at most "
+    f"no power of two divides images of {width}x{height} pixels into at most "
     f"{MAX_DEFAULT_IDS} ids; try --image-size={fitting}"
   )
 

@@ -62,6 +62,10 @@ class Config:
   image_size: int | None = None
   # 1 (grey) or 3 (RGB); by default as in the data.
   channels: Literal[1, 3] | None = None
+  # The values LOW HIGH that become black and white; others are clipped. By
+  # default found from the training images where they have 16 bits (all values
+  # of as many bits as the largest has), 0 255 where they have 8.
+  intensity_range: tuple[int, int] | None = None
   # Classical augmentation on the device: affine (rotate, scale, shear,
   # shift), weak (small shifts and brightness), flip (weak and mirrored),
   # none; auto is affine for digits and weak elsewhere.
@@ -69,6 +73,10 @@ class Config:
   # Regular expression on file paths of folder:DIR; files with the same first
   # group (or whole match) stay on one side of every split: a patient, say.
   group_regex: str | None = None
+  # Labels of the files of folder:DIR: a CSV file with the columns file and
+  # label (or as such columns are usually called), or FILE:COLUMN,COLUMN to name
+  # them. By default the folders of the files are their labels.
+  labels_csv: str | None = None
   # Compute together with other processes: on Cloud TPU pods no more is needed,
   # elsewhere each process is told the next three.
   multihost: bool = False
@@ -84,31 +92,30 @@ class Config:
   )
   # The model of its ids.
   prior: PriorConfig = dataclasses.field(default_factory=PriorConfig)
-  # In the place of both, where --model names one.
+  # The generator instead of both, where --model names one.
   baseline: BaselineConfig = dataclasses.field(default_factory=BaselineConfig)
 
   def __post_init__(self):
-    checks.choices(self)
+    checks.fields(self)
     if not self.dataset:
       raise ConfigError("--dataset is empty; try mnist5k")
-    if self.channels not in (None, 1, 3):
-      raise ConfigError(f"--channels {self.channels} is neither 1 nor 3")
     checks.at_least(self, "batch_size", 1)
     from_step.parse(self.from_step)
     checks.at_least(self, "seed", 0)
-    if self.seed >= 2**31:
-      raise ConfigError(f"--seed {self.seed} is not below 2**31")
     for name in ("num_train_images", "image_size"):
       if getattr(self, name) is not None:
         checks.at_least(self, name, 1)
+    checks.intensity_range(self)
     if self.group_regex is not None:
       try:
         re.compile(self.group_regex)
-      except re.error as error:
+      except (re.error, OverflowError, RecursionError) as error:
         raise ConfigError(
-          f"--group-regex {self.group_regex!r} is no regular expression: "
-          f"{error}"
+          f"--group-regex {checks.shown(repr(self.group_regex))} is not a "
+          f"regular expression: {error}"
         ) from None
+    if self.labels_csv == "":
+      raise ConfigError("--labels-csv is empty; write --labels-csv=FILE")
     if self.resume is not None and self.workdir not in (None, self.resume):
       raise ConfigError(
         f"--resume {self.resume} and --workdir {self.workdir} both name the "
@@ -148,7 +155,13 @@ class Config:
 def from_dict(values: dict[str, Any]) -> Config:
   """Inverse of `dataclasses.asdict`.
 
-  Missing fields take their defaults, unknown ones raise `ConfigError`.
+  Missing fields take their defaults.
+
+  Args:
+    values: fields and their values, as JSON holds them.
+
+  Raises:
+    ConfigError: if a field is unknown or holds what it must not.
   """
   values = dict(values)
   for name, kind in (
@@ -162,10 +175,12 @@ def from_dict(values: dict[str, Any]) -> Config:
 
 
 def _build(kind, values, prefix):
+  if not isinstance(values, dict):
+    raise ConfigError(f"{prefix.rstrip('.')} is not a group of settings")
   known = {field.name for field in dataclasses.fields(kind)}
   unknown = sorted(set(values) - known)
   if unknown:
     raise ConfigError(f"unknown field {prefix}{unknown[0]}")
-  # JSON has lists only.
+  # JSON has lists instead of tuples.
   values = {k: tuple(v) if type(v) is list else v for k, v in values.items()}
   return kind(**values)

@@ -1,8 +1,9 @@
 """Images: sources, splits, batches, augmentation."""
 
 from vqvae_jax.data.augment import augment, resolve_augment
-from vqvae_jax.data.dataset import Data, DataSpec, load_data
+from vqvae_jax.data.dataset import Data, check_split, load_data
 from vqvae_jax.data.loader import eval_batches, make_train_iterator
+from vqvae_jax.data.spec import DataSpec
 from vqvae_jax.data.split import Split
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
   "DataSpec",
   "Split",
   "augment",
+  "check_split",
   "eval_batches",
   "load_data",
   "make_train_iterator",

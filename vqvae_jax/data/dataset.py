@@ -2,65 +2,25 @@
 
 import dataclasses
 import hashlib
+import math
+import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from vqvae_jax.config import Config
 from vqvae_jax.data import cuts
 from vqvae_jax.data.augment import resolve_augment
-from vqvae_jax.data.images import Shape
+from vqvae_jax.data.images import MAX_PIXELS, Shape
+from vqvae_jax.data.intensity import find_range, warn_of_darkness
 from vqvae_jax.data.sources import JoinedSource, open_dataset
-from vqvae_jax.data.split import Split
+from vqvae_jax.data.spec import DataSpec
+from vqvae_jax.data.split import Split, UnknownRangeError
 from vqvae_jax.errors import DataError
 from vqvae_jax.progress import counted
 
 # Splits of at most this size, decoded, are held in memory.
 MAX_MEMORY_BYTES = 2 * 2**30
-# Images that tell the variance of a split too large to be held in memory.
-_SAMPLE = 10_000
-
-
-@dataclasses.dataclass(frozen=True)
-class DataSpec:
-  """What models, writers and a resumed run need to know of the data."""
-
-  # As given by --dataset.
-  name: str
-  # Height, width, channels.
-  image_shape: tuple[int, int, int]
-  # One name for each label; empty if the images have no labels.
-  class_names: tuple[str, ...]
-  # Training images of each class.
-  class_counts: tuple[int, ...]
-  num_train: int
-  num_validation: int
-  # Of all training pixels, scaled to [0, 1].
-  variance: float
-  # The kind of augmentation that `auto` came to.
-  augment: str
-  # Of the training and validation images and labels.
-  digest: str
-
-  @property
-  def num_classes(self) -> int:
-    return max(1, len(self.class_names))
-
-  def to_dict(self) -> dict[str, Any]:
-    """The same as plain JSON values."""
-    values = dataclasses.asdict(self)
-    for name in ("image_shape", "class_names", "class_counts"):
-      values[name] = list(values[name])
-    return values
-
-  @classmethod
-  def from_dict(cls, values: Mapping[str, Any]) -> "DataSpec":
-    """Inverse of `to_dict`."""
-    values = dict(values)
-    for name in ("image_shape", "class_names", "class_counts"):
-      values[name] = tuple(values[name])
-    return cls(**values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,22 +59,59 @@ def load_data(
     DataError: in one line, if the data set cannot be read or does not fit
       the settings.
   """
-  dataset = open_dataset(config.dataset, config.data_dir, config.group_regex)
+  dataset = _open(config)
   source, train, validation, test, held_out = _cut(dataset, config)
   _check_classes(source, train, validation, config)
   parts = {"train": train, "validation": validation}
   shape = _common_shape(source, parts, config)
-  loaded = {
-    name: _load(source, indices, shape, config, name)
-    for name, indices in parts.items()
-  }
-  spec = _specify(source, loaded, parts, config)
+  _check_size(shape, config)
+  loaded, survey, scale = _load_scaled(source, parts, shape, config)
+  spec = _specify(source, loaded, survey, scale, config)
   if "test" in splits:
-    test_source, indices = test()
-    _common_shape(test_source, {"test": indices}, config, shape)
-    loaded["test"] = _load(test_source, indices, shape, config, "test")
+    loaded["test"] = _open_test(test, spec, config)
+    if _fits(loaded["test"]):
+      loaded["test"].decode_all("reading test images")
   unused = len(source) - len(train) - len(validation) - (held_out or 0)
   return Data(spec, {name: loaded[name] for name in splits}, held_out, unused)
+
+
+def check_split(config: Config, split: str, spec: DataSpec | None = None):
+  """Decodes all images of a split and hands out none.
+
+  So that a broken test image is found before hours of training, not after
+  them. Train and validation images are checked whenever they are loaded.
+
+  Args:
+    config: settings of the run.
+    split: name of the split: train, validation or test.
+    spec: what `load_data` found for this configuration, if that is known;
+      otherwise the training and validation images are read first.
+
+  Raises:
+    DataError: in one line that names the file, if an image cannot be read or
+      does not fit the training images.
+  """
+  if spec is None or split != "test":
+    spec = load_data(config).spec
+  if split != "test":
+    return
+  dataset = _open(config)
+  test = _cut(dataset, config)[3]
+  for _ in _open_test(test, spec, config).rows("checking test images"):
+    pass
+
+
+def _open_test(test, spec, config):
+  source, indices = test()
+  shape = Shape(*spec.image_shape)
+  _common_shape(source, {"test": indices}, config, shape)
+  return Split(source, indices, shape, config.image_size, spec.intensity_range)
+
+
+def _open(config):
+  return open_dataset(
+    config.dataset, config.data_dir, config.group_regex, config.labels_csv
+  )
 
 
 def _cut(dataset, config):
@@ -196,6 +193,10 @@ def _common_shape(source, parts, config, expected=None):
     DataError: if an image cannot be read, or sizes differ and are not
       brought to one by `image_size`.
   """
+  size = config.image_size
+  if size is not None and (expected or config.channels):
+    # Nothing is left to be learnt from the headers.
+    return expected or Shape(size, size, config.channels)
   indices = np.concatenate(list(parts.values()))
   shapes = counted(
     (source.shape(int(i)) for i in indices), len(indices), "reading headers"
@@ -205,14 +206,14 @@ def _common_shape(source, parts, config, expected=None):
     channels = max(channels, shape.channels)
     if first is None:
       first = (index, shape)
-    if config.image_size is None and shape[:2] != first[1][:2]:
+    if size is None and shape[:2] != first[1][:2]:
       raise DataError(
         f"{source.describe(int(first[0]))} is {_pixels(first[1])} pixels but "
         f"{source.describe(int(index))} is {_pixels(shape)}; bring them to "
         "one size with --image-size"
       )
   if expected is not None:
-    if config.image_size is None and first[1][:2] != expected[:2]:
+    if first[1][:2] != expected[:2]:
       raise DataError(
         f"{source.describe(int(first[0]))} is {_pixels(first[1])} pixels, but "
         f"the training images are {_pixels(expected)}; bring them to one size "
@@ -220,31 +221,91 @@ def _common_shape(source, parts, config, expected=None):
       )
     return expected
   height, width, _ = first[1]
-  if config.image_size is not None:
-    height = width = config.image_size
+  if size is not None:
+    height = width = size
   return Shape(height, width, config.channels or channels)
+
+
+def _check_size(shape, config):
+  """One batch of floats fits in memory, before any is taken for it."""
+  height, width, channels = shape
+  if height * width > MAX_PIXELS:
+    raise DataError(
+      f"--image-size={config.image_size} makes images of {width}x{height} "
+      f"pixels ({4 * height * width * channels / 2**30:,.1f} GiB each while "
+      f"they are learnt), more than the {MAX_PIXELS // 10**6} megapixels that "
+      "are possible; take a smaller one"
+    )
+  stages = (config.tokenizer, config.prior, config.baseline)
+  batch = max(stage.batch_size or config.batch_size for stage in stages)
+  needed, memory = 4 * batch * height * width * channels, _memory()
+  # Of many machines each holds only its part.
+  if needed > memory and not config.multihost:
+    raise DataError(
+      f"one batch of {batch:,} images of {width}x{height} pixels takes "
+      f"{needed / 2**30:,.1f} GiB, but this machine has "
+      f"{memory / 2**30:,.1f} GiB of memory; take a smaller --image-size or "
+      "--batch-size"
+    )
+
+
+def _memory():
+  """Bytes of the machine's memory; without limit where it does not tell."""
+  try:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+  except (AttributeError, OSError, ValueError):
+    return math.inf
 
 
 def _pixels(shape):
   return f"{shape[1]}x{shape[0]}"
 
 
-def _load(source, indices, shape, config, name):
-  split = Split(source, indices, shape, config.image_size)
-  if len(split) * np.prod(shape, dtype=np.int64) <= MAX_MEMORY_BYTES:
-    split.decode_all(f"reading {name} images")
-  return split
+def _load_scaled(source, parts, shape, config):
+  """Train and validation, their survey, and the range they are scaled by."""
+  chosen = config.intensity_range
+  try:
+    loaded, survey = _load(source, parts, shape, config, chosen)
+  except UnknownRangeError:
+    chosen = find_range(source, parts["train"])
+    loaded, survey = _load(source, parts, shape, config, chosen)
+  if chosen and chosen[1] > 255 and not loaded["train"].has_16_bits:
+    low, high = chosen
+    raise DataError(
+      f"--intensity-range {low} {high} is for images of 16 bits, but no "
+      f"training image of {source.name} has more than 8; leave it out, or name "
+      "values up to 255"
+    )
+  return loaded, survey, chosen
 
 
-def _specify(source, loaded, parts, config):
+def _load(source, parts, shape, config, intensity_range):
+  loaded = {}
+  for name, indices in parts.items():
+    split = Split(source, indices, shape, config.image_size, intensity_range)
+    if _fits(split):
+      split.decode_all(f"reading {name} images")
+    loaded[name] = split
+  return loaded, _survey(source, loaded)
+
+
+def _fits(split):
+  """Whether the decoded images are few enough to be held in memory."""
+  return len(split) * math.prod(split.image_shape) <= MAX_MEMORY_BYTES
+
+
+def _specify(source, loaded, survey, intensity_range, config):
   train = loaded["train"]
   counts = np.bincount(train.labels, minlength=source.num_classes)
-  variance = _variance(train)
+  digest, histogram = survey
+  variance = _variance(histogram)
   if variance == 0:
     raise DataError(
       f"all training pixels of {source.name} have one value; there is nothing "
       "to learn"
     )
+  if intensity_range is None:
+    warn_of_darkness(source.name, histogram)
   return DataSpec(
     name=config.dataset,
     image_shape=tuple(int(n) for n in train.image_shape),
@@ -254,38 +315,42 @@ def _specify(source, loaded, parts, config):
     num_validation=len(loaded["validation"]),
     variance=variance,
     augment=resolve_augment(config.augment, config.dataset),
-    digest=_digest(source, loaded, parts),
+    digest=digest,
+    intensity_range=intensity_range,
   )
 
 
-def _variance(split):
-  """Of the pixels in [0, 1]; of a sample where they are not in memory."""
-  if split.images is not None:
-    batches = np.array_split(split.images, max(1, len(split) // 1000))
-  else:
-    step = max(1, len(split) // _SAMPLE)
-    batches = (split[i]["image"] for i in range(0, len(split), step))
-  # A histogram of 256 values makes the sums exact.
-  histogram = sum(
-    np.bincount(batch.reshape(-1), minlength=256) for batch in batches
-  )
-  weights = histogram / histogram.sum()
-  values = np.arange(256) / 255
-  mean = np.sum(weights * values)
-  return float(np.sum(weights * (values - mean) ** 2))
+def _survey(source, loaded):
+  """The digest of all images, and how often the training pixels' values occur.
 
-
-def _digest(source, loaded, parts):
+  Goes through the images once, in memory or not: those that are read anew at
+  every access are thereby all decoded before training, and the digest does not
+  depend on how much is held in memory.
+  """
   digest = hashlib.blake2b(digest_size=8)
   digest.update(
     repr((source.class_names, loaded["train"].image_shape)).encode()
   )
+  histogram = np.zeros(256, np.int64)
   for name, split in loaded.items():
     digest.update(f"{name} {len(split)}".encode())
     digest.update(split.labels.tobytes())
-    if split.images is not None:
-      digest.update(split.images)
-    else:
-      for index in parts[name]:
-        digest.update(source.stamp(int(index)).encode())
-  return digest.hexdigest()
+    for rows in _blocks(split, f"checking {name} images"):
+      digest.update(rows)
+      if name == "train":
+        histogram += np.bincount(rows.reshape(-1), minlength=256)
+  return digest.hexdigest(), histogram
+
+
+def _blocks(split, what):
+  if split.images is not None:
+    return np.array_split(split.images, max(1, len(split) // 1000))
+  return split.rows(what)
+
+
+def _variance(histogram):
+  """Variance of the pixels in [0, 1]; a histogram makes the sums exact."""
+  weights = histogram / histogram.sum()
+  values = np.arange(256) / 255
+  mean = np.sum(weights * values)
+  return float(np.sum(weights * (values - mean) ** 2))

@@ -1,33 +1,23 @@
 """`folder:DIR`: class folders of image files, or one flat folder."""
 
+import difflib
 import os
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from jaxtyping import Int
 
-from vqvae_jax.data import images
+from vqvae_jax.data import folder_layout, folder_manifest, images, labels_csv
+from vqvae_jax.data.folder_files import Scan, home_path
+from vqvae_jax.data.notes import examples, is_safe, note, shown
 from vqvae_jax.data.sources import Dataset, Example, Source
 from vqvae_jax.errors import DataError
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-# What lies beside images in published sets; any other file is a mistake.
-_STRAY_SUFFIXES = frozenset(
-  (".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml")
-  + (".yml", ".html", ".pdf", ".ini", ".db", ".log", ".py", ".sh", ".zip")
-  + (".tar", ".gz")
-)
-_STRAY_NAMES = ("license", "readme", "notice", "copying", "checksums")
-_SPLIT_NAMES = {
-  "train": "train",
-  "training": "train",
-  "val": "validation",
-  "valid": "validation",
-  "validation": "validation",
-  "test": "test",
-  "testing": "test",
-}
+_T = TypeVar("_T")
 
 
 class FolderSource(Source):
@@ -36,125 +26,266 @@ class FolderSource(Source):
   def __init__(
     self,
     root: Path,
-    files: list[str],
-    labels: np.ndarray,
-    class_names: tuple[str, ...],
-    groups: list[str] | None,
+    files: Sequence[str],
+    labels: Int[np.ndarray, " n"],
+    class_names: Sequence[str],
+    group_regex: str | None,
   ):
+    """Takes the files and what is known of them.
+
+    Args:
+      root: path of the folder.
+      files: paths relative to it.
+      labels: the label of each file.
+      class_names: one for each label; none if there are no labels.
+      group_regex: gives the group of each file; None for no groups.
+
+    Raises:
+      DataError: if a path does not match `group_regex`.
+    """
     self.name = f"folder:{root}"
     self.root = root
-    self.files = files
-    self.labels = labels
-    self.class_names = class_names
-    self.groups = groups
+    self.files = [file.replace(os.sep, "/") for file in files]
+    self.labels = np.asarray(labels, np.int64)
+    self.class_names = tuple(class_names)
+    if group_regex is not None:
+      self.groups = [_group(group_regex, file) for file in self.files]
 
   def __getitem__(self, index: int) -> Example:
-    image = images.decode(self.root / self.files[index], self.describe(index))
+    image = self._read(images.decode, index)
     return {"image": image, "label": int(self.labels[index])}
 
   def shape(self, index: int) -> images.Shape:
-    return images.read_shape(
-      self.root / self.files[index], self.describe(index)
-    )
+    return self._read(images.read_shape, index)
 
   def describe(self, index: int) -> str:
-    return str(self.root / self.files[index])
+    return shown(self.root / self.files[index])
 
-  def stamp(self, index: int) -> str:
-    size = (self.root / self.files[index]).stat().st_size
-    return f"{self.files[index]} {size}"
+  def _read(self, read: Callable[[Path, str], _T], index: int) -> _T:
+    path, name = self.root / self.files[index], self.describe(index)
+    try:
+      return read(path, name)
+    except DataError:
+      if path.exists():
+        raise
+      raise DataError(
+        f"{name} was listed, but is gone; is something moving the images?"
+      ) from None
 
 
-def open_folder(path: str, group_regex: str | None) -> Dataset:
+def open_folder(
+  path: str, group_regex: str | None, labels_csv_flag: str | None = None
+) -> Dataset:
   """The data set in a folder.
 
   Args:
     path: a folder with one subfolder for each class, or with images and no
       subfolders (unlabelled), or with such folders called `train`,
-      `val`/`valid`/`validation` and `test`.
+      `val`/`valid`/`validation` and `test`; or the folder of a job of
+      sample.py that wrote PNG files.
     group_regex: searched in each file's path relative to the folder; files
       with the same first capturing group (or match) belong together.
+    labels_csv_flag: as `--labels-csv`, a table that has the labels; folders
+      are no classes then, but may be splits.
 
   Raises:
-    DataError: if the folder is missing, a class has no image, a file is
-      neither an image nor one of the usual companions, a path does not match
-      `group_regex`, or two of the folder's own splits share a group.
+    DataError: if the folder is missing, it is not clear which folders are
+      classes, a class has no image, a file is neither an image nor one of the
+      usual companions, a path does not match `group_regex`, or two of the
+      folder's own splits share a group.
   """
-  root = Path(path).expanduser()
-  if not path or not root.is_dir():
-    raise DataError(f"folder:{path} is no folder that exists")
-  names = _subfolders(root)
-  parts = {}
-  for name in names:
-    split = _SPLIT_NAMES.get(name.lower())
-    if split in parts:
-      raise DataError(
-        f"{root} has two folders for the {split} split, {parts[split]} and "
-        f"{name}; keep one"
-      )
-    if split:
-      parts[split] = name
-  if "train" not in parts or len(parts) < len(names):
-    source = _read(root, "", None, group_regex)
-    return Dataset(source.name, {"train": lambda: source})
-  train = _read(root, parts["train"], None, group_regex)
-  sources = {"train": train} | {
-    split: _read(root, part, train.class_names, group_regex)
-    for split, part in parts.items()
-    if split != "train"
-  }
+  root = _root(path)
+  if labels_csv_flag is not None:
+    scan, sources = _from_table(root, group_regex, labels_csv_flag)
+  else:
+    manifest = folder_manifest.find_manifest(root)
+    if manifest is not None:
+      scan, sources = _from_manifest(root, manifest, group_regex)
+    else:
+      scan, sources = _from_folders(root, group_regex)
   if group_regex is not None:
     _check_groups(root, sources)
+  name = f"folder:{shown(root)}"
+  scan.report(name)
+  _say_table(scan, sources["train"])
   return Dataset(
-    train.name,
+    sources["train"].name,
     {split: lambda source=source: source for split, source in sources.items()},
   )
 
 
-def _read(root, part, class_names, group_regex):
+def _root(path):
+  if not path:
+    raise DataError("folder: names no folder; write folder:DIR")
+  root = home_path(path)
+  if not is_safe(path):
+    raise DataError(
+      f"folder:{shown(path)} has a name that is not UTF-8 or has a control "
+      "character; rename it"
+    )
+  if os.path.isdir(root):
+    return root
+  if os.path.islink(root):
+    raise DataError(f"folder:{path} is a link to nothing")
+  if os.path.exists(root):
+    raise DataError(f"folder:{path} is a file, not a folder")
+  raise DataError(f"folder:{path}: there is no such folder{_suggestion(root)}")
+
+
+def _suggestion(root):
+  try:
+    siblings = [p.name for p in root.parent.iterdir() if p.is_dir()]
+  except OSError:
+    return ""
+  by_case = {name.casefold(): name for name in sorted(siblings)}
+  near = difflib.get_close_matches(root.name.casefold(), by_case, 1)
+  if not near:
+    return ""
+  return (
+    "; did you mean "
+    f"{shown(shlex.quote(f'folder:{root.parent / by_case[near[0]]}'))}?"
+  )
+
+
+def _from_folders(root, group_regex):
+  """Labels by the names of folders."""
+  scan = Scan(root)
+  parts = folder_layout.find_splits(scan)
+  train = _read(scan, parts["train"], None, group_regex)
+  sources = {"train": train} | {
+    split: _read(scan, part, train.class_names, group_regex)
+    for split, part in parts.items()
+    if split != "train"
+  }
+  _say_missing(sources)
+  return scan, sources
+
+
+def _from_table(root, group_regex, flag):
+  """Labels by a table; folders are splits, or nothing but places."""
+  table = labels_csv.read_table(flag)
+  scan = Scan(root, known=(table.path,))
+  parts = {
+    split: [file.replace(os.sep, "/") for file in scan.walk(part)]
+    for split, part in folder_layout.find_splits(scan).items()
+  }
+  for split, files in parts.items():
+    if not files:
+      raise _no_image(scan, f"the {split} split of {shown(root)}", "")
+  names, labels = labels_csv.label_files(
+    table, root, parts, f"folder:{shown(root)}"
+  )
+  sources = {
+    split: FolderSource(root, files, labels[split], names, group_regex)
+    for split, files in parts.items()
+  }
+  _say_missing(sources)
+  return scan, sources
+
+
+def _from_manifest(root, manifest, group_regex):
+  """Labels by the manifest of a job of sample.py."""
+  scan = Scan(manifest.images)
+  kept = folder_manifest.kept_classes(manifest, scan, f"folder:{shown(root)}")
+  files = [file for _, files in kept for file in files]
+  labels = np.repeat(np.arange(len(kept)), [len(files) for _, files in kept])
+  names = tuple(name for name, _ in kept)
+  source = FolderSource(
+    manifest.images,
+    files,
+    labels,
+    names if manifest.is_labelled else (),
+    group_regex,
+  )
+  return scan, {"train": source}
+
+
+def _read(scan, part, class_names, group_regex):
   """Lists one split; `class_names` are those of train, if known already."""
-  base = root / part
-  names = _subfolders(base)
-  flat = [os.path.join(part, file) for file in _images_in(base, base)]
-  if names and flat:
+  base, level = scan.root / part, scan.look(part)
+  where, names = shown(base), level.folders
+  if names and level.images:
     raise DataError(
-      f"{root / flat[0]} lies beside the class folders of {base}; move it "
-      "into one of them"
+      f"{where}/{shown(level.images[0].name)} lies beside the class folders of "
+      f"{where}; move it into one of them"
     )
-  if class_names is None:
-    class_names = tuple(names)
-  unknown = sorted(set(names) - set(class_names))
-  if unknown:
-    raise DataError(
-      f"{base / unknown[0]} is a class that the train folder does not have"
-    )
-  files, labels = flat, [0] * len(flat)
-  for name in names:
-    found = [
-      os.path.join(part, name, file)
-      for file in _walk(base / name, base / name, ())
-    ]
-    if not found:
+  if not names or folder_layout.is_unlabelled(names):
+    files = scan.walk(part)
+    if not files:
+      raise _no_image(scan, where, part)
+    if class_names:
       raise DataError(
-        f"the class folder {base / name} has no PNG, JPEG or WebP image"
+        f"{where} has no class folders, so no labels, but the train folder "
+        f"has; sort its images into class folders, or move {where} away"
+      )
+    labels = np.zeros(len(files), np.int64)
+    return FolderSource(scan.root, files, labels, (), group_regex)
+  folder_layout.check_classes(scan, part, names)
+  if class_names is None:
+    class_names = names
+  elif not class_names:
+    raise DataError(
+      f"{where} has class folders, but the train folder has none; sort the "
+      f"training images into class folders, or move {where} away"
+    )
+  files, labels = [], []
+  for name in names:
+    if name not in class_names:
+      raise _unknown_class(base / name, class_names)
+    found = scan.walk(os.path.join(part, name))
+    if not found:
+      raise _no_image(
+        scan, f"the class folder {shown(base / name)}", os.path.join(part, name)
       )
     files += found
     labels += [class_names.index(name)] * len(found)
-  if not files:
-    raise DataError(f"{base} has no PNG, JPEG or WebP image")
-  files = [file.replace(os.sep, "/") for file in files]
-  groups = None
-  if group_regex is not None:
-    groups = [_group(group_regex, file) for file in files]
-  return FolderSource(
-    root, files, np.asarray(labels, np.int64), class_names, groups
+  return FolderSource(scan.root, files, labels, class_names, group_regex)
+
+
+def _no_image(scan, what, folder):
+  return DataError(
+    f"{what} has no PNG, JPEG or WebP image{scan.skipped_below(folder)}; fill "
+    "it, or move it away"
   )
+
+
+def _unknown_class(path, class_names):
+  other = folder_layout.closest(path.name, class_names)
+  hint = f"; train has {other!r}, rename one of them" if other else ""
+  return DataError(
+    f"{shown(path)} is a class that the train folder does not have{hint}"
+  )
+
+
+def _say_missing(sources):
+  """Says which classes a split of its own does not have."""
+  names = sources["train"].class_names
+  for split, source in sources.items():
+    present = set(source.labels.tolist())
+    missing = [name for i, name in enumerate(names) if i not in present]
+    if missing:
+      note(
+        f"{shown(source.name)}: its {split} split has no image of "
+        f"{examples(missing)}"
+      )
+
+
+def _say_table(scan, train):
+  """Says how labels in a table are used, where folders tell none."""
+  tables = [] if len(train.class_names) > 1 else scan.tables()
+  if tables:
+    flag = shlex.quote(f"--labels-csv={scan.root / tables[0]}")
+    classes = "one class folder" if train.class_names else "no class folders"
+    note(
+      f"{shown(train.name)} has {classes}, so no labels to tell apart; if "
+      f"{shown(tables[0])} has labels, add {shown(flag)}"
+    )
 
 
 def _group(pattern, file):
   match = re.search(pattern, file)
   if match is None or (match.re.groups and match.group(1) is None):
-    raise DataError(f"--group-regex {pattern!r} does not match {file}")
+    raise DataError(f"--group-regex {pattern!r} does not match {shown(file)}")
   return match.group(1) if match.re.groups else match.group()
 
 
@@ -164,54 +295,7 @@ def _check_groups(root, sources):
     for group in set(source.groups):
       if group in seen:
         raise DataError(
-          f"{root} has images of the group {group!r} both in its {seen[group]} "
-          f"and its {split} folder"
+          f"{shown(root)} has images of the group {group!r} both in its "
+          f"{seen[group]} and its {split} folder"
         )
       seen[group] = split
-
-
-def _subfolders(folder):
-  return sorted(entry.name for entry in _entries(folder) if _is_folder(entry))
-
-
-def _images_in(folder, base) -> Iterator[str]:
-  """Image files of one folder, as paths relative to `base`."""
-  for entry in _entries(folder):
-    if _is_folder(entry):
-      continue
-    stem, suffix = os.path.splitext(entry.name.lower())
-    if suffix in IMAGE_SUFFIXES:
-      yield os.path.relpath(entry.path, base)
-    elif suffix not in _STRAY_SUFFIXES and stem not in _STRAY_NAMES:
-      raise DataError(
-        f"{entry.path} is no PNG, JPEG or WebP image; convert it or move it "
-        "away"
-      )
-
-
-def _walk(folder, base, above) -> Iterator[str]:
-  """Image files of a folder and all below, in a fixed order."""
-  real = os.path.realpath(folder)
-  if real in above:
-    raise DataError(f"{folder} is a link to a folder that it lies in")
-  yield from _images_in(folder, base)
-  for name in _subfolders(folder):
-    yield from _walk(Path(folder) / name, base, (*above, real))
-
-
-def _entries(folder):
-  try:
-    with os.scandir(folder) as entries:
-      visible = [e for e in entries if not e.name.startswith((".", "__"))]
-  except OSError as error:
-    raise DataError(f"{folder} cannot be read: {error.strerror}") from None
-  return sorted(visible, key=lambda entry: entry.name)
-
-
-def _is_folder(entry):
-  try:
-    return entry.is_dir()
-  except OSError as error:  # A link to itself.
-    raise DataError(
-      f"{entry.path} cannot be followed: {error.strerror}"
-    ) from None

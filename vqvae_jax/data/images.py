@@ -1,23 +1,39 @@
-"""One image file or array to uint8 `[h, w, c]` of the asked channels and size.
+"""One image file or array to `[h, w, c]` of the asked channels and size.
 
 Only the PNG, JPEG and WebP decoders of Pillow are enabled, and the size that
 a file declares is checked before its pixels are decoded.
 """
 
+import contextlib
+import functools
 import io
 import os
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from jaxtyping import UInt8, UInt16
+from PIL import Image
 
+from vqvae_jax.data import png
 from vqvae_jax.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 64_000_000
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _ORIENTATION = 0x0112
+# What brings an image upright, by its orientation in Exif.
+_TURNS = {
+  2: lambda pixels: pixels[:, ::-1],
+  3: lambda pixels: pixels[::-1, ::-1],
+  4: lambda pixels: pixels[::-1],
+  5: lambda pixels: pixels.swapaxes(0, 1),
+  6: lambda pixels: pixels.swapaxes(0, 1)[:, ::-1],
+  7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+  8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
+}
+# Colours of 16 bits, of which Pillow keeps the upper 8: how to ask it for the
+# lower 8, by how it names the file's samples.
+_LOWER_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
 
 
 class Shape(NamedTuple):
@@ -38,7 +54,7 @@ def check_pixels(name: str, height: int, width: int):
 
 
 def read_shape(file: str | os.PathLike | bytes, name: str) -> Shape:
-  """The shape that `decode` will give, from the file's header alone.
+  """The shape that `to_uint8(decode(file))` will have, from the header alone.
 
   Args:
     file: path, or the bytes of the file.
@@ -49,32 +65,85 @@ def read_shape(file: str | os.PathLike | bytes, name: str) -> Shape:
   """
   with _open(file, name) as image:
     width, height = image.size
-    # Without Exif in the header, Pillow would decode a PNG to look for it.
-    if image.info.get("exif") and image.getexif().get(_ORIENTATION, 1) >= 5:
+    # A square stays one however it is turned.
+    if width != height and _orientation_ahead(image, name) >= 5:
       width, height = height, width
     return Shape(height, width, 1 if image.mode in _GREY_MODES else 3)
 
 
 def decode(
   file: str | os.PathLike | bytes, name: str
-) -> UInt8[np.ndarray, "h w c"]:
-  """Pixels of an image file, upright, grey (c = 1) or RGB (c = 3).
+) -> UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"]:
+  """Pixels of an image file, upright, in the file's own depth.
 
-  Palettes become RGB, 16 bits are cut to the upper 8, transparent pixels lie
-  on white.
+  Palettes become RGB. Of an animation the first frame is read. Colour profiles
+  are not applied.
+
+  Args:
+    file: path, or the bytes of the file.
+    name: how messages call the file.
+
+  Returns:
+    Grey (c = 1) or RGB (c = 3) pixels: uint8, with transparent pixels on
+    white; or uint16 for a PNG of 16 bits, with one more channel of opacity
+    where the file has one. `to_uint8` takes both.
 
   Raises:
     DataError: if the file is no PNG, JPEG or WebP, is broken, or is a bomb.
   """
   with _open(file, name) as image:
     try:
+      samples = _samples(image)
+      if image.format == "PNG":
+        png.check_sums(image.fp)
       image.load()
-      image = ImageOps.exif_transpose(image)
-      channels = 1 if image.mode in _GREY_MODES else 3
-      pixels = np.asarray(_to_8_bits(image, channels))
+      turn = _TURNS.get(_orientation(image), lambda pixels: pixels)
+      if samples in _LOWER_BYTES or samples == "LA;16B":
+        pixels = _deep_colours(image, samples, file, name)
+      elif image.mode == "I" or image.mode.startswith("I;16"):
+        pixels = _deep_grey(image)
+      else:
+        pixels = _shallow(image, samples)
     except Exception as error:  # Pillow raises many kinds for broken files.
       raise DataError(f"{name} does not decode: {_first_line(error)}") from None
-  return pixels.reshape(*pixels.shape[:2], channels)
+  pixels = pixels if pixels.ndim == 3 else pixels[..., None]
+  return np.ascontiguousarray(turn(pixels))
+
+
+def to_uint8(
+  pixels: UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"],
+  intensity_range: tuple[int, int] | None = None,
+) -> UInt8[np.ndarray, "h w c2"]:
+  """Brings what `decode` returns to 8 bits, without opacity.
+
+  Value v becomes floor(256 (v - low) / (high - low)), within 0 to 255: with a
+  range of b bits, 0 to 2**b - 1, those are the upper 8 of the b bits.
+
+  Args:
+    pixels: pixels of either depth.
+    intensity_range: the values (low, high) that become 0 and 255. None means
+      the whole range of the type. A range that ends above 255 is one of 16-bit
+      values and leaves uint8 pixels as they are.
+
+  Returns:
+    Grey or RGB pixels, transparent ones on white.
+  """
+  deep = pixels.dtype != np.uint8
+  if not deep and (intensity_range is None or intensity_range[1] > 255):
+    return pixels
+  colours = pixels.shape[-1] - (1 - pixels.shape[-1] % 2)
+  scaled = _table(*(intensity_range or (0, 65535)))[pixels[..., :colours]]
+  if colours == pixels.shape[-1]:
+    return scaled
+  opacity = (pixels[..., colours:] >> 8) / 255
+  return np.rint(255 - opacity * (255.0 - scaled)).astype(np.uint8)
+
+
+@functools.lru_cache(maxsize=8)
+def _table(low, high):
+  """What each value of 16 bits becomes."""
+  above = np.clip(np.arange(65536) - low, 0, high - low)
+  return np.minimum(above * 256 // (high - low), 255).astype(np.uint8)
 
 
 def fit(
@@ -131,15 +200,77 @@ def _open(file, name):
   return image
 
 
-def _to_8_bits(image, channels):
-  if image.mode == "I" or image.mode.startswith("I;16"):
-    high = np.clip(np.asarray(image).astype(np.int64), 0, 65535) >> 8
-    image = Image.fromarray(high.astype(np.uint8))
-  if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "La"):
+def _samples(image):
+  """How Pillow names the samples in a PNG, such as `L;2` or `RGB;16B`."""
+  return str(image.tile[0][3]) if image.format == "PNG" and image.tile else ""
+
+
+def _deep_grey(image):
+  """Grey values of 16 bits, with opacity where one value is transparent."""
+  values = np.asarray(image).astype(np.int64)
+  grey = np.clip(values, 0, 65535).astype(np.uint16)[..., None]
+  return _with_key(grey, image.info.get("transparency"))
+
+
+def _deep_colours(image, samples, file, name):
+  """Colours of 16 bits, with opacity where the file has one.
+
+  Pillow has no mode for them: it is asked twice, for each half of the bits.
+  """
+  with _open(file, name) as again:
+    kind, extents, offset, _ = again.tile[0]
+    # As four bytes: the two of the grey value, then those of the opacity.
+    raw = _LOWER_BYTES.get(samples, "RGBA")
+    again.tile = [type(again.tile[0])(kind, extents, offset, raw)]
+    lower = np.asarray(again).astype(np.uint16)
+  if samples == "LA;16B":
+    values = lower[..., 0::2] << 8 | lower[..., 1::2]
+    return values[..., [0, 0, 0, 1]]
+  values = np.asarray(image).astype(np.uint16) << 8 | lower
+  return _with_key(values, image.info.get("transparency"))
+
+
+def _with_key(values, key):
+  """Adds opacity to pixels of which those of one value are transparent."""
+  if key is None:
+    return values
+  opaque = np.any(values != np.asarray(key, np.int64), axis=-1, keepdims=True)
+  return np.concatenate([values, opaque.astype(np.uint16) * 65535], axis=-1)
+
+
+def _shallow(image, samples):
+  """Pixels of at most 8 bits, transparent ones on white."""
+  channels = 1 if image.mode in _GREY_MODES else 3
+  key = image.info.get("transparency")
+  if samples in ("1", "L;2", "L;4") and isinstance(key, int):
+    # The file counts in its own few bits, Pillow's pixels go up to 255.
+    image = image.convert("L")
+    bits = int(samples[-1])
+    image.info["transparency"] = key * 255 // (2**bits - 1)
+  if key is not None or image.mode in ("LA", "PA", "RGBA", "La"):
     image = image.convert("RGBA")
     white = Image.new("RGBA", image.size, "white")
     image = Image.alpha_composite(white, image)
-  return image.convert("L" if channels == 1 else "RGB")
+  return np.asarray(image.convert("L" if channels == 1 else "RGB"))
+
+
+def _orientation(image):
+  """Orientation by Exif or XMP, 1 to 8; 1 where there is none to be read."""
+  # The method of PNG images decodes them first, to find late chunks.
+  with contextlib.suppress(Exception):  # As viewers do with broken Exif.
+    found = Image.Image.getexif(image).get(_ORIENTATION, 1)
+    return found if found in range(1, 9) else 1
+  return 1
+
+
+def _orientation_ahead(image, name):
+  """The same before the pixels are decoded."""
+  if image.format == "PNG" and png.has_late_text(image.fp):
+    try:
+      image.load()
+    except Exception as error:
+      raise DataError(f"{name} does not decode: {_first_line(error)}") from None
+  return _orientation(image)
 
 
 def _first_line(error):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vqvae_jax.data import images
+from vqvae_jax.data import images, npz_hints
 from vqvae_jax.data.sources import ArraySource, Dataset
 from vqvae_jax.errors import DataError
 
@@ -22,18 +22,23 @@ def open_npz(path: str) -> Dataset:
   """The data set in an npz file.
 
   Args:
-    path: of a file with `images` uint8 [n, h, w], [n, h, w, 1] or
-      [n, h, w, 3], optionally `labels` (whole numbers from 0, [n] or [n, 1])
-      and `class_names` (text, one for each label); or, as in MedMNIST,
-      `train_images`, `train_labels`, and the same for `val` and `test`.
+    path: path of a file with `images`, uint8 or uint16, [n, h, w],
+      [n, h, w, 1] or [n, h, w, 3], optionally `labels` (whole numbers from 0,
+      [n] or [n, 1]) and `class_names` (text, one for each label); or, as in
+      MedMNIST, `train_images`, `train_labels`, and the same for `val` and
+      `test`.
 
   Raises:
     DataError: if the file is missing or broken, or an array is missing, or
       has the wrong type or shape, or is larger than `MAX_ARRAY_BYTES`.
   """
   file = Path(path).expanduser()
+  if path and file.is_dir():
+    raise DataError(
+      f"npz:{path} is a folder; for the images in it: folder:{path}"
+    )
   if not path or not file.is_file():
-    raise DataError(f"npz:{path} is no file that exists")
+    raise DataError(f"npz:{path} does not exist")
   headers = _read_headers(file)
   if "images" in headers:
     prefixes = {"train": ""}
@@ -87,26 +92,25 @@ def _load_images(file, headers, key):
   shape, dtype = headers[key]
   if dtype.hasobject:
     _refuse_objects(file, key)
-  if dtype != np.uint8:
-    raise DataError(
-      f"{file}: '{key}' is {dtype}, not uint8; store pixels from 0 to 255, "
-      "e.g. (images * 255).astype('uint8') for values in [0, 1]"
-    )
-  if len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3):
-    raise DataError(
-      f"{file}: '{key}' is {list(shape)}, channels first; store "
-      "images.transpose(0, 2, 3, 1)"
-    )
-  if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)):
-    raise DataError(
-      f"{file}: '{key}' is {list(shape)}, neither [n, h, w] nor [n, h, w, 1] "
-      "nor [n, h, w, 3]"
-    )
   if 0 in shape:
     raise DataError(f"{file}: '{key}' is {list(shape)}, so it has no pixels")
+  wrong, fix = npz_hints.of_shape(shape)
+  if wrong and not fix:
+    raise DataError(f"{file}: '{key}' is {list(shape)}, {wrong}")
+  native = dtype.newbyteorder("=")
+  if native not in (np.uint8, np.uint16):
+    # What to do depends on the values.
+    values = _load(file, headers, key) if dtype.kind in "buif" else None
+    raise DataError(
+      f"{file}: '{key}' is {dtype}, not uint8; "
+      f"{npz_hints.of_pixels(values, fix or 'images')}"
+    )
+  if wrong:
+    raise DataError(f"{file}: '{key}' is {list(shape)}, {wrong}; store {fix}")
   images.check_pixels(f"{file}: '{key}'", shape[1], shape[2])
   array = _load(file, headers, key)
-  return array if array.ndim == 4 else array[..., None]
+  array = array if array.ndim == 4 else array[..., None]
+  return array.astype(native, copy=False)
 
 
 def _load_labels(file, headers, key, count):
@@ -115,19 +119,17 @@ def _load_labels(file, headers, key, count):
   shape, dtype = headers[key]
   if dtype.hasobject:
     _refuse_objects(file, key)
-  if dtype.kind not in "iu":
-    raise DataError(
-      f"{file}: '{key}' is {dtype}; labels are whole numbers from 0"
-    )
-  if len(shape) == 2 and shape[1] > 1:
-    raise DataError(
-      f"{file}: '{key}' is {list(shape)}: several targets for an image; one "
-      "label each is needed (labels.argmax(1) if they are one-hot)"
-    )
-  if len(shape) not in (1, 2) or math.prod(shape) != shape[0]:
-    raise DataError(f"{file}: '{key}' is {list(shape)}, neither [n] nor [n, 1]")
+  if 0 in shape or not shape:
+    raise DataError(f"{file}: '{key}' is {list(shape)}, so it has no labels")
   if shape[0] != count:
     raise DataError(f"{file}: '{key}' has {shape[0]} labels for {count} images")
+  if dtype.kind not in "iu" or math.prod(shape) != shape[0]:
+    values = _load(file, headers, key) if dtype.kind in "biufU" else None
+    told = f"{dtype} {list(shape)}" if len(shape) > 1 else dtype
+    raise DataError(
+      f"{file}: '{key}' is {told}; labels are whole numbers from 0, one for "
+      f"each image: {npz_hints.of_labels(values, key)}"
+    )
   labels = _load(file, headers, key).reshape(-1)
   low, high = int(labels.min()), int(labels.max())
   if low < 0 or high >= 2**31:

@@ -120,15 +120,34 @@ def _check_config(name, builder):
 def _unknown(name, tfds):
   if os.path.isdir(name):
     return f"unknown data set {name!r}; for that folder: folder:{name}"
-  if name.endswith(".npz"):
+  if name.endswith(".npz") and ":" not in name:
     return f"unknown data set {name!r}; for that file: npz:{name}"
   names = ["mnist5k", *tfds.list_builders(with_community_datasets=False)]
-  near = difflib.get_close_matches(name, names, n=3)
+  near = _similar(name, names)
   hint = f"; did you mean {' or '.join(near)}?" if near else ""
   return (
     f"unknown data set {name!r}: neither mnist5k, folder:DIR, npz:FILE nor a "
     f"name that TFDS knows{hint}"
   )
+
+
+def _similar(name, names):
+  """Up to three names that are near, whatever the case and punctuation."""
+  kind, colon, path = name.partition(":")
+  if colon and kind.lower() in ("folder", "npz", "tfds-dir"):
+    return [f"{kind.lower()}:{path}"]
+  plain = {}
+  for known in names:
+    plain.setdefault(_letters(known), []).append(known)
+  wanted = _letters(name)
+  near = difflib.get_close_matches(wanted, plain, n=3)
+  # Alike but for case and punctuation, it is no guess any more.
+  found = [wanted] if wanted in plain else near
+  return [known for letters in found for known in plain[letters]][:3]
+
+
+def _letters(name):
+  return "".join(filter(str.isalnum, name.lower()))
 
 
 def _offline(data_dir):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, UInt8, UInt16
 
 from vqvae_jax.data import cuts
 from vqvae_jax.data.images import Shape
@@ -18,9 +18,12 @@ from vqvae_jax.errors import DataError
 
 
 class Example(TypedDict):
-  """One image with its class; unlabelled images have label 0."""
+  """One image with its class; unlabelled images have label 0.
 
-  image: UInt8[np.ndarray, "h w c"]
+  Images of 16 bits are as `images.decode` gives them; `Split` scales them.
+  """
+
+  image: UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"]
   label: int
 
 
@@ -61,10 +64,6 @@ class Source:
     """How messages call an image."""
     return f"image {index} of {self.name}"
 
-  def stamp(self, index: int) -> str:
-    """Changes when the image does, as far as a cheap look can tell."""
-    return self.describe(index)
-
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
@@ -83,7 +82,7 @@ class ArraySource(Source):
   def __init__(
     self,
     name: str,
-    images: UInt8[np.ndarray, "n h w c"],
+    images: UInt8[np.ndarray, "n h w c"] | UInt16[np.ndarray, "n h w c"],
     labels: Int[np.ndarray, " n"],
     class_names: tuple[str, ...],
   ):
@@ -128,13 +127,12 @@ class JoinedSource(Source):
     part, place = self._locate(index)
     return part.describe(place)
 
-  def stamp(self, index: int) -> str:
-    part, place = self._locate(index)
-    return part.stamp(place)
-
 
 def open_dataset(
-  name: str, data_dir: str | None = None, group_regex: str | None = None
+  name: str,
+  data_dir: str | None = None,
+  group_regex: str | None = None,
+  labels_csv: str | None = None,
 ) -> Dataset:
   """The data set that `--dataset` names; no image is decoded yet.
 
@@ -143,6 +141,7 @@ def open_dataset(
       name of a TFDS set.
     data_dir: where TFDS sets are prepared, by default TFDS's own choice.
     group_regex: of `--group-regex`, for `folder:DIR` alone.
+    labels_csv: of `--labels-csv`, for `folder:DIR` alone.
 
   Raises:
     DataError: if there is no such data set, or it cannot be used.
@@ -152,10 +151,14 @@ def open_dataset(
   if kind == "folder":
     from vqvae_jax.data import folder
 
-    return folder.open_folder(path, group_regex)
+    return folder.open_folder(path, group_regex, labels_csv)
   if group_regex is not None:
     raise DataError(
       f"--group-regex works on file paths, so on folder:DIR, not on {name}"
+    )
+  if labels_csv is not None:
+    raise DataError(
+      f"--labels-csv has the labels of files, so of folder:DIR, not of {name}"
     )
   if kind == "npz":
     from vqvae_jax.data import npz

@@ -1,24 +1,27 @@
 """Sets of TensorFlow Datasets (TFDS), read from disk without TensorFlow.
 
-A set prepared as ArrayRecord is read through TFDS's own data source; one
-prepared as TFRecord, TFDS's default, straight from its files. A set that is
-not on disk is prepared first (`prepare.py`).
+A set prepared as ArrayRecord or as TFRecord is read straight from its files,
+after its description was checked (`tfds_metadata.py`). A set that is not on
+disk is prepared first (`prepare.py`).
 """
 
 import contextlib
 import os
+import re
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
-from tensorflow_datasets.core import decode, read_only_builder
 
 from vqvae_jax.data import images
 from vqvae_jax.data.prepare import prepare
 from vqvae_jax.data.sources import Dataset, Example, Source
+from vqvae_jax.data.tfds_metadata import Metadata, SplitFiles, read_metadata
 from vqvae_jax.data.tfrecord import TFRecords
 from vqvae_jax.errors import DataError
+from vqvae_jax.files import expand
 
 # Encoded images of at most this size are read at once: many in a row come
 # twenty times faster than one by one.
@@ -29,17 +32,17 @@ _CHUNK = 1000
 class TfdsSource(Source):
   """One split of a prepared set; images are decoded when asked for."""
 
-  def __init__(self, name: str, builder: tfds.core.DatasetBuilder, split: str):
+  def __init__(self, name: str, metadata: Metadata, split: str):
     self.name = name
     self._split = split
-    self._features = builder.info.features
+    self._shape = metadata.image_shape
+    self._features = _features(metadata)
     self._encoded = None
-    self.class_names = ()
-    if "label" in self._features:
-      self.class_names = tuple(self._features["label"].names)
-    num_bytes = builder.info.splits[split].num_bytes
+    self.class_names = metadata.class_names or ()
+    files = metadata.splits[split]
     with self._told_in_one_line():
-      self._records = _open_records(name, builder, split)
+      num_bytes = sum(os.path.getsize(path) for path in files.paths)
+      self._records = _open_records(metadata.format, files)
       self.labels = self._read_labels(keep=num_bytes <= MAX_ENCODED_BYTES)
 
   @contextlib.contextmanager
@@ -85,9 +88,9 @@ class TfdsSource(Source):
     return {"image": image, "label": int(self.labels[index])}
 
   def shape(self, index: int) -> images.Shape:
-    declared = self._features["image"].shape
-    if None not in declared:
-      return images.Shape(*declared[:2], 1 if declared[2] == 1 else 3)
+    if None not in self._shape:
+      height, width, channels = self._shape
+      return images.Shape(height, width, 1 if channels == 1 else 3)
     return images.read_shape(self._bytes(index), self.describe(index))
 
   def describe(self, index: int) -> str:
@@ -124,14 +127,14 @@ def open_tfds(name: str, data_dir: str | None) -> Dataset:
     DataError: if there is no such set, it cannot be prepared, or it is not
       one of 8-bit images with one label each.
   """
-  data_dir = os.path.expanduser(data_dir or tfds.core.constants.DATA_DIR)
-  builder = _find(name, data_dir)
-  if builder is None:
+  data_dir = str(expand(data_dir or tfds.core.constants.DATA_DIR))
+  folder = _find(name, data_dir)
+  if folder is None:
     prepare(name, data_dir)
-    builder = _find(name, data_dir)
-  if builder is None:
+    folder = _find(name, data_dir)
+  if folder is None:
     raise DataError(f"{name} was prepared, but is not found in {data_dir}")
-  return _open_builder(name, builder)
+  return _open_folder(name, folder)
 
 
 def open_tfds_dir(path: str) -> Dataset:
@@ -144,38 +147,36 @@ def open_tfds_dir(path: str) -> Dataset:
     DataError: if it holds no TFDS set, or not one of 8-bit images with one
       label each.
   """
-  folder = epath.Path(path).expanduser()
+  folder = expand(path)
   if not (folder / "dataset_info.json").exists():
     raise DataError(
-      f"{path} is no TFDS data set: it has no dataset_info.json; a job of "
+      f"{path} is not a TFDS data set: it has no dataset_info.json; a job of "
       "sample.py has one once all of its shards are whole"
     )
-  try:
-    builder = tfds.builder_from_directory(folder)
-  except Exception as error:
-    # TFDS lets its parsers' own errors through.
-    raise DataError(
-      f"{path} cannot be read as a TFDS data set: "
-      f"{' '.join(str(error).split())[:200]}"
-    ) from error
-  return _open_builder(f"tfds-dir:{path}", builder)
+  return _open_folder(f"tfds-dir:{path}", folder)
 
 
-def _open_builder(name, builder):
-  _check_features(name, builder.info.features)
-  own = builder.info.splits
+def _open_folder(name, folder):
+  metadata = read_metadata(folder, name)
+  own = metadata.splits
   if "train" not in own:
     raise DataError(
       f"{name} has no train split; its splits: {', '.join(own) or 'none'}"
     )
-  train = TfdsSource(name, builder, "train")
+  train = TfdsSource(name, metadata, "train")
   if not len(train):
     raise DataError(f"{name} has no training image")
   # Some sets declare classes that none of their images has.
   kept = np.unique(train.labels)
-  unused = train.num_classes - len(kept)
   if kept[0] < 0:
     raise DataError(f"{name} has training images without a label")
+  if kept[-1] >= train.num_classes:
+    index = int(np.argmax(train.labels))
+    raise DataError(
+      f"{train.describe(index)} has the label {kept[-1]}, beyond the "
+      f"{train.num_classes} classes of the set"
+    )
+  unused = train.num_classes - len(kept)
   if unused:
     print(
       f"{name}: {unused} of its {train.num_classes} classes have no image and "
@@ -186,7 +187,7 @@ def _open_builder(name, builder):
 
   def opener(split):
     def open_split():
-      source = TfdsSource(name, builder, split)
+      source = TfdsSource(name, metadata, split)
       source.keep_classes(kept)
       return source
 
@@ -199,49 +200,81 @@ def _open_builder(name, builder):
   )
 
 
-def _find(name, data_dir):
-  """The set as it lies on disk, or None."""
+def _find(name: str, data_dir: str) -> epath.Path | None:
+  """The folder of a set as TFDS lays it out, or None.
+
+  The newest of several versions is taken, as TFDS does.
+  """
+  parts = re.fullmatch(
+    r"([A-Za-z]\w*)(?:/([\w.\-]+))?(?::([\d.*]+))?", name, re.ASCII
+  )
+  if parts is None or ".." in name:
+    return None
+  base, config, version = parts.groups()
+  root = epath.Path(data_dir) / base
+  if not config:
+    found = _newest(root, version)
+    config = None if found else _default_config(base)
+    if found or not config:
+      return found
+  return _newest(root / config, version)
+
+
+def _default_config(base):
+  """The configuration that TFDS takes where none is named, or None."""
   try:
-    return read_only_builder.builder_from_files(name, data_dir=data_dir)
+    config = tfds.builder_cls(base).default_builder_config
   except (tfds.core.DatasetNotFoundError, ValueError):
     return None
+  return config.name if config else None
 
 
-def _check_features(name, features):
-  """Raises `DataError` unless the set has 8-bit images and one label each."""
-  is_dict = isinstance(features, tfds.features.FeaturesDict)
-  features = dict(features.items()) if is_dict else {}
-  image, label = features.get("image"), features.get("label")
-  if not isinstance(image, tfds.features.Image):
-    raise DataError(
-      f"{name} has no feature 'image'; its features: "
-      f"{', '.join(sorted(features)) or 'none'}"
-    )
-  if image.np_dtype != np.uint8:
-    raise DataError(
-      f"{name} has images of {np.dtype(image.np_dtype)}, not of uint8"
-    )
-  if label is not None and not isinstance(label, tfds.features.ClassLabel):
-    raise DataError(
-      f"{name} has the label {label!r}, not one class for each image"
-    )
-
-
-def _open_records(name, builder, split):
-  formats = {f.value for f in builder.info.available_file_formats()}
-  if "array_record" in formats:
-    return builder.as_data_source(
-      split,
-      deserialize_method=decode.DeserializeMethod.RAW_BYTES,
-      file_format="array_record",
-    )
-  if "tfrecord" in formats:
-    info = builder.info.splits[split]
-    return TFRecords(info.filepaths, info.shard_lengths)
-  raise DataError(
-    f"{name} is prepared as {', '.join(sorted(formats)) or 'nothing known'} "
-    "in its folder; array_record or tfrecord is needed"
+def _newest(folder, version):
+  """The folder of the newest version that is meant, or None."""
+  if not folder.is_dir():
+    return None
+  pattern = re.escape(version or "*").replace(r"\*", r"\d+")
+  if version is None:
+    pattern = r"\d+\.\d+\.\d+"
+  versions = [
+    child
+    for child in folder.iterdir()
+    if re.fullmatch(pattern, child.name, re.ASCII)
+    and (child / "dataset_info.json").exists()
+  ]
+  return max(
+    versions,
+    key=lambda child: [int(n) for n in child.name.split(".")],
+    default=None,
   )
+
+
+def _features(metadata):
+  """How TFDS reads a record; features of a set that are not used are not
+  named, so TFDS does not look at them.
+  """
+  features = {"image": tfds.features.Image(shape=metadata.image_shape)}
+  if metadata.class_names is not None:
+    features["label"] = tfds.features.ClassLabel(
+      num_classes=len(metadata.class_names)
+    )
+  return tfds.features.FeaturesDict(features)
+
+
+def _open_records(format_: str, files: SplitFiles) -> Sequence[bytes]:
+  if format_ == "tfrecord":
+    return TFRecords(files.paths, files.lengths)
+  from array_record.python import array_record_data_source as array_record
+
+  for path, length in zip(files.paths, files.lengths, strict=True):
+    found = len(array_record.ArrayRecordDataSource(path))
+    if found != length:
+      raise DataError(
+        f"{path} should have {length} records but has {found}; delete its "
+        "folder and prepare the set again"
+      )
+  paths = [p for p, n in zip(files.paths, files.lengths, strict=True) if n]
+  return array_record.ArrayRecordDataSource(paths) if paths else []
 
 
 def _read_many(records, indices):

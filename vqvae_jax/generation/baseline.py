@@ -1,6 +1,6 @@
 """A trained baseline as an object on arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 
 import jax
@@ -10,21 +10,26 @@ from etils import epath
 from jax.sharding import Mesh
 from jaxtyping import Float, Int
 
-from vqvae_jax.data import DataSpec
-from vqvae_jax.errors import ConfigError
-from vqvae_jax.generation.arrays import (
-  BATCH,
+from vqvae_jax.errors import ArgumentError, ConfigError
+from vqvae_jax.generation.arguments import (
   checked_images,
   checked_labels,
+  checked_number,
+  checked_seed,
+  checked_vectors,
+  chosen_labels,
+)
+from vqvae_jax.generation.arrays import (
+  BATCH,
   draw_blocks,
   image_keys,
   map_rows,
 )
 from vqvae_jax.generation.plan import Sources, run_images
+from vqvae_jax.generation.trained import Trained
 from vqvae_jax.generation.walk import walk
 from vqvae_jax.models.autoencoder import class_gaussians
 from vqvae_jax.sharding import make_mesh, split
-from vqvae_jax.training import workdir as folder
 from vqvae_jax.training.baseline import as_applied, build_baseline
 from vqvae_jax.training.checkpoints import digest
 from vqvae_jax.training.run import load_baseline
@@ -34,15 +39,15 @@ WALK_STEPS = 10
 STEP_SIZE = 0.3
 
 
-class BaselineModel:
-  """An autoencoder, a VAE or a DCGAN, ready for arrays.
+class BaselineModel(Trained):
+  """An autoencoder, a VAE or a DCGAN, ready for arrays; see `Trained`, too.
+
+  Arrays may be of NumPy or JAX, or lists. Labels are names of classes, or their
+  positions from 0 on.
 
   Attributes:
-    config: of the run.
-    spec: what is known of its data: image shape, class names, ...
-    mesh: the devices that work is divided among.
-    network: the Flax module.
-    variables: of the best step; of a DCGAN, of the last one.
+    network: Flax module.
+    variables: variables of the best step; of a DCGAN, of the last one.
     step: that step.
   """
 
@@ -52,24 +57,15 @@ class BaselineModel:
     mesh: Mesh | None = None,
     steps: Mapping[str, int] | None = None,
   ):
-    """Loads the baseline; see `load`.
-
-    Args:
-      workdir: the run folder.
-      mesh: the devices to work on, by default all.
-      steps: steps of the checkpoints by stage, by default the newest.
-    """
-    info = folder.read(workdir)
-    self.config = info.config
-    self.spec: DataSpec = info.spec
-    self.mesh = mesh or make_mesh()
-    self.network = build_baseline(info.config, info.spec)
+    """Loads the weights; see `load` and `Trained`."""
+    super().__init__(workdir, mesh, steps)
+    self.network = build_baseline(self.config, self.spec)
     loaded, self.step = load_baseline(
-      workdir,
-      info.config,
-      info.spec,
+      self._workdir,
+      self.config,
+      self.spec,
       self.mesh,
-      (steps or {}).get(folder.BASELINE),
+      self._steps.get(folder.BASELINE),
     )
     self.variables = (
       as_applied(loaded)
@@ -84,6 +80,13 @@ class BaselineModel:
     self._decode = jax.jit(
       partial(self.network.apply, method=self._to_pixels), out_shardings=rows
     )
+
+  @property
+  def trained_steps(self) -> int:
+    return self.step
+
+  def _described(self):
+    return f"{self.described} with {self.network.latent_dim} latents"
 
   @property
   def _to_pixels(self):
@@ -106,11 +109,13 @@ class BaselineModel:
     """The latents of images; of a VAE, the means of their posteriors.
 
     Args:
-      images: [n, h, w, c], uint8, or float in [0, 1].
-      labels: of them; an autoencoder's latents do not depend on them.
+      images: pixels [n, h, w, c], uint8, or float in [0, 1].
+      labels: class of each image, which an autoencoder's latents do not depend
+        on.
 
     Raises:
-      ConfigError: if the arrays do not fit, or the model has no encoder.
+      ArgumentError: if the arrays do not fit.
+      ConfigError: if the model has no encoder.
     """
     self.need_encoder("encode")
     images = checked_images(images, self.spec)
@@ -123,14 +128,9 @@ class BaselineModel:
     """Latents, or a DCGAN's noise, to images in [0, 1].
 
     Raises:
-      ConfigError: if the arrays do not fit.
+      ArgumentError: if the arrays do not fit.
     """
-    latents = np.asarray(latents, np.float32)
-    width = self.network.latent_dim
-    if latents.ndim != 2 or latents.shape[1] != width:
-      raise ConfigError(
-        f"latents of shape {latents.shape} are not [n, {width}]"
-      )
+    latents = checked_vectors(latents, self.network.latent_dim, "latents")
     labels = checked_labels(labels, self.spec, len(latents))
     return map_rows(self._decode, self.mesh, self.variables, latents, labels)
 
@@ -142,7 +142,7 @@ class BaselineModel:
 
   def sample(
     self,
-    labels: Int[np.ndarray, " n"],
+    labels: Int[np.ndarray, " n"] | Sequence[str],
     seed: int = 0,
     *,
     temperature: float = 1.0,
@@ -150,9 +150,21 @@ class BaselineModel:
     """New images of these classes, float in [0, 1].
 
     Image i depends on the weights, the seed, i and its label only.
+
+    Args:
+      labels: class of each image: names, or positions from 0 on.
+      seed: whole number from 0 on; another one gives other images.
+      temperature: factor of the latents' standard deviation.
+
+    Raises:
+      ArgumentError: if a label is not a class, could mean two of them, or
+        another argument is out of range.
+      UserError: if an autoencoder's training images cannot be read.
     """
-    labels = checked_labels(labels, self.spec)
-    return draw_blocks(self.sampler(temperature), self.mesh, labels, seed)
+    labels = chosen_labels(labels, self.spec)
+    seed = checked_seed(seed)
+    draw = self.sampler(temperature)
+    return draw_blocks(draw, self.mesh, labels, seed, self.spec.image_shape)
 
   def sampler(self, temperature: float = 1.0):
     """A compiled function that draws blocks of images.
@@ -166,11 +178,14 @@ class BaselineModel:
       one size: another size compiles again, and rounds differently.
 
     Raises:
-      ConfigError: if the temperature is negative or not finite.
-      UserError: if an autoencoder's training images are not to be had.
+      ArgumentError: if the temperature is negative or not finite.
+      UserError: if an autoencoder's training images cannot be read.
     """
+    temperature = checked_number("temperature", temperature)
     if not 0 <= temperature < np.inf:
-      raise ConfigError(f"temperature {temperature} is not in [0, inf)")
+      raise ArgumentError(
+        f"temperature {temperature} is not a finite number from 0 on"
+      )
     rows = split(self.mesh)
     gaussians = self._gaussians if self.config.model == "ae" else None
 
@@ -209,7 +224,7 @@ class BaselineModel:
       uint8 ones, each by a walk of its own that its number decides.
 
     Raises:
-      ConfigError: if the model is no VAE.
+      ConfigError: if the model is not a VAE.
     """
     if self.config.model not in ("vae", "beta_vae"):
       raise ConfigError(
@@ -275,6 +290,6 @@ class BaselineModel:
     return jax.tree.map(lambda x: np.asarray(x, np.float32), fitted)
 
   def need_encoder(self, what: str):
-    """Raises `ConfigError`, naming `what` needs one, if there is none."""
+    """Raises `ConfigError`, naming what needs one, if the model has none."""
     if self.config.model == "dcgan":
       raise ConfigError(f"{what} needs an encoder; a dcgan has none")

@@ -1,6 +1,6 @@
 """A trained VQ-VAE and its prior as an object on arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 
 import jax
@@ -10,18 +10,24 @@ from etils import epath
 from jax.sharding import Mesh
 from jaxtyping import Float, Int, PyTree
 
-from vqvae_jax.data import DataSpec
-from vqvae_jax.errors import ConfigError
-from vqvae_jax.generation.arrays import (
+from vqvae_jax.errors import ArgumentError, ConfigError
+from vqvae_jax.generation.arguments import (
+  checked_ids,
   checked_images,
   checked_labels,
+  checked_number,
+  checked_seed,
+  checked_whole,
+  chosen_labels,
+)
+from vqvae_jax.generation.arrays import (
   draw_blocks,
   image_keys,
   map_rows,
 )
+from vqvae_jax.generation.trained import Trained
 from vqvae_jax.priors import check_sampling, log_prob, sample
-from vqvae_jax.sharding import make_mesh, split
-from vqvae_jax.training import workdir as folder
+from vqvae_jax.sharding import split
 from vqvae_jax.training.checkpoints import digest
 from vqvae_jax.training.prior import (
   build_prior,
@@ -32,16 +38,16 @@ from vqvae_jax.training.run import load_prior, load_tokenizer
 from vqvae_jax.training.tokenizer import build_tokenizer
 
 
-class Model:
-  """A tokenizer and a prior, ready for arrays.
+class Model(Trained):
+  """A tokenizer and a prior, ready for arrays; see `Trained`, too.
+
+  Arrays may be of NumPy or JAX, or lists. Labels are names of classes, or their
+  positions from 0 on.
 
   Attributes:
-    config: of the run.
-    spec: what is known of its data: image shape, class names, ...
-    mesh: the devices that work is divided among.
-    tokenizer: the Flax module.
-    prior: the Flax module.
-    tokenizer_variables: of the best step.
+    tokenizer: Flax module of the VQ-VAE.
+    prior: Flax module of the prior.
+    tokenizer_variables: variables of the tokenizer's best step.
     tokenizer_step: that step.
   """
 
@@ -51,23 +57,16 @@ class Model:
     mesh: Mesh | None = None,
     steps: Mapping[str, int] | None = None,
   ):
-    """Loads the tokenizer; see `load`.
-
-    Args:
-      workdir: the run folder.
-      mesh: the devices to work on, by default all.
-      steps: steps of the checkpoints by stage, by default the newest.
-    """
-    self._steps = steps or {}
-    info = folder.read(workdir)
-    self.config = info.config
-    self.spec: DataSpec = info.spec
-    self.mesh = mesh or make_mesh()
-    self.tokenizer = build_tokenizer(info.config, info.spec)
-    self.prior = build_prior(info.config, info.spec)
-    self._workdir = workdir
+    """Loads the weights; see `load` and `Trained`."""
+    super().__init__(workdir, mesh, steps)
+    self.tokenizer = build_tokenizer(self.config, self.spec)
+    self.prior = build_prior(self.config, self.spec)
     self.tokenizer_variables, self.tokenizer_step = load_tokenizer(
-      workdir, info.config, info.spec, self.mesh, self._steps.get("tokenizer")
+      self._workdir,
+      self.config,
+      self.spec,
+      self.mesh,
+      self._steps.get("tokenizer"),
     )
     rows = split(self.mesh)
     self._encode = jax.jit(
@@ -77,6 +76,17 @@ class Model:
       partial(self.tokenizer.apply, method="decode"), out_shardings=rows
     )
     self._log_prob = jax.jit(partial(log_prob, self.prior), out_shardings=rows)
+
+  @property
+  def trained_steps(self) -> int:
+    return self.tokenizer_step
+
+  def _described(self):
+    ids = "x".join(map(str, self.prior.grid))
+    return (
+      f"{ids} ids of {self.prior.num_codes} codes "
+      f"({self.config.tokenizer.quantizer}), {self.config.prior.kind} prior"
+    )
 
   @cached_property
   def prior_variables(self) -> PyTree:
@@ -105,7 +115,10 @@ class Model:
     """Images to ids: [n, i, j], or [n, i, j, m] where each place has m.
 
     Args:
-      images: [n, h, w, c], uint8, or float in [0, 1].
+      images: pixels [n, h, w, c], uint8, or float in [0, 1].
+
+    Raises:
+      ArgumentError: if they are not.
     """
     images = checked_images(images, self.spec)
     return map_rows(self._encode, self.mesh, self.tokenizer_variables, images)
@@ -116,24 +129,14 @@ class Model:
     """Ids to images [n, h, w, c], float in [0, 1].
 
     Raises:
-      ConfigError: if ids are not of the grid, or no ids of the codebook.
+      ArgumentError: if ids are not of the grid, or no ids of the codebook.
     """
-    ids = np.asarray(ids)
-    if ids.ndim < 1 or ids.shape[1:] != tuple(self.prior.grid):
-      expected = ", ".join(["n", *map(str, self.prior.grid)])
-      raise ConfigError(f"ids of shape {ids.shape} are not [{expected}]")
-    size = self.prior.num_codes
-    if ids.size and not (ids.min() >= 0 and ids.max() < size):
-      raise ConfigError(
-        f"ids from {ids.min()} to {ids.max()} are not all in [0, {size})"
-      )
-    return map_rows(
-      self._decode, self.mesh, self.tokenizer_variables, ids.astype(np.int32)
-    )
+    ids = checked_ids(ids, self.prior.grid, self.prior.num_codes)
+    return map_rows(self._decode, self.mesh, self.tokenizer_variables, ids)
 
   def sample(
     self,
-    labels: Int[np.ndarray, " n"],
+    labels: Int[np.ndarray, " n"] | Sequence[str],
     seed: int = 0,
     *,
     temperature: float = 1.0,
@@ -145,8 +148,23 @@ class Model:
     """New images of these classes, float in [0, 1].
 
     Image i depends on the weights, the seed, i and its label only.
+
+    Args:
+      labels: class of each image: names, or positions from 0 on.
+      seed: whole number from 0 on; another one gives other images.
+      temperature: below 1 is safer, above 1 is wilder.
+      top_k: number of the likeliest codes to draw among, by default all.
+      top_p: probability of the likeliest codes to draw among.
+      guidance: how far to push each image towards its class, by default 0.3
+        where there are classes.
+      decode_steps: steps in which a maskgit prior draws an image.
+
+    Raises:
+      ArgumentError: if a label is not a class, could mean two of them, or
+        another argument is out of range.
     """
-    labels = checked_labels(labels, self.spec)
+    labels = chosen_labels(labels, self.spec)
+    seed = checked_seed(seed)
     draw = self.sampler(
       temperature=temperature,
       top_k=top_k,
@@ -154,23 +172,27 @@ class Model:
       guidance=guidance,
       decode_steps=decode_steps,
     )
-    return draw_blocks(draw, self.mesh, labels, seed)
+    return draw_blocks(draw, self.mesh, labels, seed, self.spec.image_shape)
 
   def log_prob(self, images, labels) -> Float[np.ndarray, " n"]:
     """Log-probability of the images' ids under the prior, in nats.
 
     Args:
-      images: as for `encode`.
-      labels: int [n].
+      images: pixels, as for `encode`.
+      labels: class of each image: names, or positions from 0 on.
+
+    Raises:
+      ArgumentError: if the arrays are not these.
+      ConfigError: if the prior has no likelihood.
     """
     if not self.prior.exact:
       raise ConfigError(
         f"a {self.config.prior.kind} prior has no exact likelihood; train one "
         "with --prior.kind=transformer or pixelcnn"
       )
-    ids = self.encode(images)
-    ids = ids.reshape(len(ids), -1)
-    labels = checked_labels(labels, self.spec, len(ids))
+    images = checked_images(images, self.spec)
+    labels = checked_labels(labels, self.spec, len(images))
+    ids = self.encode(images).reshape(len(images), self.prior.length)
     return map_rows(
       self._log_prob, self.mesh, self.prior_variables, ids, labels
     )
@@ -179,12 +201,14 @@ class Model:
     """The guidance to sample with; None is 0.3, or 0 without classes.
 
     Raises:
-      ConfigError: if guidance is asked of a prior that always saw the label.
+      ArgumentError: if guidance is not a number, or is asked of a prior that
+        always saw the label.
     """
     if guidance is None:
       return default_guidance(self.config, self.spec)
+    guidance = checked_number("guidance", guidance)
     if guidance and not can_be_guided(self.config, self.spec):
-      raise ConfigError(
+      raise ArgumentError(
         f"guidance {guidance} needs labelled images and a prior trained with "
         "--prior.label-dropout above 0"
       )
@@ -211,10 +235,17 @@ class Model:
       `draw(params, keys, labels, known=..., hidden=...)`: ids [b, t].
 
     Raises:
-      ConfigError: if a setting is out of range.
+      ArgumentError: if a setting is out of range.
     """
     guidance = self.resolve_guidance(guidance)
-    check_sampling(temperature, top_k, top_p, guidance, self.prior.num_codes)
+    temperature = checked_number("temperature", temperature)
+    top_p = checked_number("top_p", top_p)
+    if top_k is not None:
+      top_k = checked_whole("top_k", top_k, 1, self.prior.num_codes)
+    try:
+      check_sampling(temperature, top_k, top_p, guidance, self.prior.num_codes)
+    except ConfigError as error:
+      raise ArgumentError(str(error)) from None
     self._check_decode_steps(decode_steps)
     return partial(
       sample,
@@ -238,7 +269,7 @@ class Model:
       one size: another size compiles again, and rounds differently.
 
     Raises:
-      ConfigError: if a setting is out of range.
+      ArgumentError: if a setting is out of range.
     """
     draw_ids = self.id_sampler(**rule)
     rows = split(self.mesh)
@@ -265,12 +296,8 @@ class Model:
     if steps is None:
       return
     if self.prior.exact:
-      raise ConfigError(
+      raise ArgumentError(
         f"decode_steps {steps} is for maskgit priors; this one is a "
         f"{self.config.prior.kind}, which draws one id at a time"
       )
-    if not 1 <= steps <= self.prior.length:
-      raise ConfigError(
-        f"decode_steps {steps} is not between 1 and the {self.prior.length} "
-        "ids of an image"
-      )
+    checked_whole("decode_steps", steps, 1, self.prior.length)

@@ -183,7 +183,7 @@ def coarsest_stride(height: int, width: int) -> int:
   if height % 4 or width % 4:
     nearest = max(round(min(height, width) / 4), 1) * 4
     raise ConfigError(
-      f"images are {height}x{width}; autoencoders and the dcgan need sides "
+      f"images are {width}x{height}; autoencoders and the dcgan need sides "
       f"divisible by 4, for example --image-size={nearest}"
     )
   stride = 4

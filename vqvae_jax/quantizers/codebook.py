@@ -7,9 +7,11 @@ in half precision, distances lose the difference between near codes.
 import flax.struct
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from vqvae_jax.errors import ConfigError
+from vqvae_jax.quantizers.axes import flattened, spec_of, with_auto_axes
 from vqvae_jax.quantizers.search import at_least_float32, nearest_code
 
 # Up to this many numbers, a product with one-hot rows; beyond, scattered adds.
@@ -46,7 +48,7 @@ def flatten(z: Float[Array, "*n d"], width: int) -> Float[Array, "n d"]:
     raise ConfigError(
       f"latents of width {z.shape[-1]}, but the quantizer's is {width}"
     )
-  return at_least_float32(z).reshape(-1, width)
+  return flattened(at_least_float32(z))
 
 
 def check_ids(ids: Int[Array, "..."], k: int):
@@ -106,11 +108,11 @@ ESTIMATORS = {"straight-through": straight_through, "rotation": rotated}
 
 
 def unit(x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
-  """Rows of length 1 (rows of zeros stay)."""
-  tiny = jnp.finfo(x.dtype).tiny
-  return x * jax.lax.rsqrt(
-    jnp.maximum(jnp.sum(x**2, axis=-1, keepdims=True), tiny)
-  )
+  """Rows of length 1; rows of (nearly) zeros stay as they are."""
+  squared = jnp.sum(x**2, axis=-1, keepdims=True)
+  # Below this, the gradient's `squared ** -1.5` would not be finite.
+  least = jnp.finfo(x.dtype).tiny ** (2 / 3)
+  return x * jax.lax.rsqrt(jnp.where(squared > least, squared, 1))
 
 
 def choose_code(
@@ -149,7 +151,7 @@ def near_logits(
     temperature: from 0 on.
   """
   nearest = distances.min(axis=-1, keepdims=True)
-  unit = nearest.reshape(len(distances), -1).sum(axis=1).mean()
+  unit = mean(nearest.sum(axis=tuple(range(1, nearest.ndim))))
   tiny = jnp.finfo(distances.dtype).tiny
   return (nearest - distances) / jnp.maximum(temperature * unit, tiny)
 
@@ -166,16 +168,33 @@ def squared_distances(
   )
 
 
+def lookup(
+  codes: Float[Array, "k d"], ids: Int[Array, "*n"]
+) -> Float[Array, "*n d"]:
+  """The codes that `ids` name."""
+  out_spec = PartitionSpec(*spec_of(ids), None)
+  return with_auto_axes(lambda codes, ids: codes[ids], out_spec, codes, ids)
+
+
+def mean(x: Float[Array, "..."]) -> Float[Array, ""]:
+  """Mean of all elements; 0 of none, so that an empty batch costs nothing."""
+  return x.mean() if x.size else jnp.zeros((), x.dtype)
+
+
 def usage_counts(ids: Int[Array, "..."], k: int) -> Float[Array, " k"]:
   """How often each of the `k` codes occurs in `ids`."""
-  return jnp.zeros(k).at[ids.reshape(-1)].add(1.0)
+
+  def count(ids):
+    return jnp.zeros(k).at[ids.reshape(-1)].add(1.0)
+
+  return with_auto_axes(count, PartitionSpec(), ids)
 
 
 def perplexity(counts: Float[Array, "... k"]) -> Float[Array, "..."]:
   """exp of the entropy of the frequencies: 1 (one code) to k (all even)."""
   total = counts.sum(axis=-1, keepdims=True)
   frequencies = counts / jnp.maximum(total, 1)
-  return jnp.exp(jax.scipy.special.entr(frequencies).sum(axis=-1))
+  return jnp.exp(entropy(frequencies))
 
 
 def code_statistics(
@@ -192,11 +211,14 @@ def code_statistics(
     sums = jnp.matmul(one_hot.T, z, precision=jax.lax.Precision.HIGHEST)
     return one_hot.sum(axis=0), sums
 
-  if z.shape[0] * k > ONE_HOT_LIMIT:
-    return scatter(z, ids)
-  # A CPU adds rows in order and saves the product; accelerators would have to
-  # add atomically, one after the other and in no fixed order.
-  return jax.lax.platform_dependent(z, ids, cpu=scatter, default=product)
+  def count(z, ids):
+    if z.shape[0] * k > ONE_HOT_LIMIT:
+      return scatter(z, ids)
+    # A CPU adds rows in order and saves the product; accelerators would have
+    # to add atomically, one after the other and in no fixed order.
+    return jax.lax.platform_dependent(z, ids, cpu=scatter, default=product)
+
+  return with_auto_axes(count, PartitionSpec(), z, ids)
 
 
 def dead_codes(
@@ -212,7 +234,7 @@ def draw_latents(
   """`k` rows of `z`, without repetition where there are enough."""
   n = z.shape[0]
   rows = jax.random.choice(key, n, (k,), replace=n < k)
-  return z[rows]
+  return with_auto_axes(lambda z, rows: z[rows], PartitionSpec(), z, rows)
 
 
 def first_codes(
@@ -232,9 +254,10 @@ def first_codes(
   return jax.lax.scan(move, codes, None, length=iterations)[0]
 
 
-def entropy(p: Float[Array, " k"]) -> Float[Array, ""]:
-  """Of a distribution, in nats; with a finite gradient at 0."""
-  return -jnp.sum(p * jnp.log(jnp.maximum(p, jnp.finfo(p.dtype).tiny)))
+def entropy(p: Float[Array, "*n k"]) -> Float[Array, "*n"]:
+  """Entropy of distributions in nats, with a finite gradient at 0."""
+  tiny = jnp.finfo(p.dtype).tiny
+  return -jnp.sum(p * jnp.log(jnp.maximum(p, tiny)), axis=-1)
 
 
 def entropy_loss(logits: Float[Array, "n k"]) -> Float[Array, ""]:
@@ -246,6 +269,8 @@ def entropy_loss(logits: Float[Array, "n k"]) -> Float[Array, ""]:
   Args:
     logits: of each latent's choice.
   """
+  if not logits.size:
+    return jnp.zeros((), logits.dtype)
   log_p = jax.nn.log_softmax(logits)
   p = jnp.exp(log_p)
   each = -jnp.sum(p * log_p, axis=-1).mean()

@@ -62,6 +62,8 @@ class EMAQuantizer(NearestCode):
 
   def start(self, z: Float[Array, "*n d"], key: Key[Array, ""]):
     flat = self.compared(z)
+    if not len(flat):
+      return
     self.codes.value = self._placed(
       cb.first_codes(key, flat, self.codebook_size, self.kmeans)
     )
@@ -93,7 +95,7 @@ class EMAQuantizer(NearestCode):
     codes = jnp.where(
       alive[:, None], self._placed(total / safe[:, None]), self.codes.value
     )
-    if self.revive_below > 0:
+    if self.revive_below > 0 and len(flat):
       dead = cb.dead_codes(count, self.revive_below)
       fresh = cb.draw_latents(key, flat, self.codebook_size)
       codes = jnp.where(dead[:, None], fresh, codes)

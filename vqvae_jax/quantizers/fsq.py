@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.quantizers import codebook as cb
+from vqvae_jax.quantizers.axes import unflattened
 from vqvae_jax.quantizers.fixed import (
   FixedCodes,
   digits_to_ids,
@@ -70,8 +71,8 @@ class FSQ(FixedCodes):
     ids = digits_to_ids(digits, self.levels)
     counts = cb.usage_counts(ids, self.num_codes)
     return cb.QuantizerOutput(
-      vectors=(places / half).reshape(z.shape).astype(z.dtype),
-      ids=ids.reshape(z.shape[:-1]),
+      vectors=unflattened(places / half, z).astype(z.dtype),
+      ids=unflattened(ids, z),
       loss=jnp.zeros((), flat.dtype),
       metrics={"perplexity": cb.perplexity(counts)},
     )
@@ -93,7 +94,7 @@ class FSQ(FixedCodes):
     distances = jnp.where((places < levels)[None], distances**2, jnp.inf)
     logits = cb.near_logits(distances, temperature)
     digits = jax.random.categorical(key, logits)
-    return digits_to_ids(digits, self.levels).reshape(z.shape[:-1])
+    return unflattened(digits_to_ids(digits, self.levels), z)
 
   def _bounded(self, flat):
     """Channels squashed into the reach of their levels, the middle at 0."""

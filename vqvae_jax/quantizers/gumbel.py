@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from vqvae_jax.quantizers import codebook as cb
+from vqvae_jax.quantizers.axes import unflattened
 from vqvae_jax.quantizers.base import CodebookQuantizer
 
 
@@ -74,15 +75,15 @@ class GumbelQuantizer(CodebookQuantizer):
         mixture, self.codes, precision=jax.lax.Precision.HIGHEST
       )
     else:
-      vectors = self.codes[ids]
+      vectors = cb.lookup(self.codes, ids)
     log_q = jax.nn.log_softmax(logits)
-    divergence = math.log(self.codebook_size) + jnp.mean(
-      jnp.sum(jnp.exp(log_q) * log_q, axis=-1)
+    divergence = cb.mean(
+      math.log(self.codebook_size) + jnp.sum(jnp.exp(log_q) * log_q, axis=-1)
     )
     counts = cb.usage_counts(ids, self.codebook_size)
     return cb.QuantizerOutput(
-      vectors=vectors.reshape(z.shape).astype(z.dtype),
-      ids=ids.reshape(z.shape[:-1]),
+      vectors=unflattened(vectors, z).astype(z.dtype),
+      ids=unflattened(ids, z),
       loss=self.divergence * risen * divergence,
       metrics={
         "divergence": jax.lax.stop_gradient(divergence),
@@ -108,12 +109,12 @@ class GumbelQuantizer(CodebookQuantizer):
     logits = logits - logits.max(axis=-1, keepdims=True)
     tiny = jnp.finfo(logits.dtype).tiny
     ids = jax.random.categorical(key, logits / jnp.maximum(temperature, tiny))
-    return ids.astype(jnp.int32).reshape(z.shape[:-1])
+    return unflattened(ids.astype(jnp.int32), z)
 
   def ids_to_vectors(self, ids: Int[Array, "*n"]) -> Float[Array, "*n d"]:
     """The codes that `ids` name."""
     cb.check_ids(ids, self.num_codes)
-    return self.codes[ids]
+    return cb.lookup(self.codes, ids)
 
   def start(self, z: Float[Array, "*n d"], key: Key[Array, ""]):
     """The first codes are drawn; logits do not come from distances."""

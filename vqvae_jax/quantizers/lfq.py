@@ -6,10 +6,12 @@ Generation" (MAGVIT-v2), arXiv 2310.05737, section 3.1.
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int, Key
 
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.quantizers import codebook as cb
+from vqvae_jax.quantizers.axes import unflattened, with_auto_axes
 from vqvae_jax.quantizers.fixed import (
   FixedCodes,
   digits_to_ids,
@@ -72,17 +74,17 @@ class LFQ(FixedCodes):
     positive = flat > 0
     vectors = jnp.where(positive, 1, -1).astype(flat.dtype)
     ids = digits_to_ids(positive, (2,) * self.bits)
-    commitment = jnp.mean((flat - vectors) ** 2)
+    commitment = cb.mean((flat - vectors) ** 2)
     loss = self.commitment * commitment
-    if self.entropy:
-      each, together = self._entropies(flat)
+    if self.entropy and z.size:
+      each, together = with_auto_axes(self._entropies, PartitionSpec(), flat)
       loss += self.entropy * (each - self.diversity * together)
     counts = cb.usage_counts(ids, self.num_codes)
     return cb.QuantizerOutput(
-      vectors=cb.straight_through(flat, vectors)
-      .reshape(z.shape)
-      .astype(z.dtype),
-      ids=ids.reshape(z.shape[:-1]),
+      vectors=unflattened(cb.straight_through(flat, vectors), z).astype(
+        z.dtype
+      ),
+      ids=unflattened(ids, z),
       loss=loss,
       metrics={
         "commitment": jax.lax.stop_gradient(commitment),
@@ -101,8 +103,7 @@ class LFQ(FixedCodes):
     distances = jnp.stack([(flat + 1) ** 2, (flat - 1) ** 2], axis=-1)
     logits = cb.near_logits(distances, temperature)
     digits = jax.random.categorical(key, logits)
-    ids = digits_to_ids(digits, (2,) * self.bits)
-    return ids.reshape(z.shape[:-1])
+    return unflattened(digits_to_ids(digits, (2,) * self.bits), z)
 
   def ids_to_vectors(self, ids: Int[Array, "*n"]) -> Float[Array, "*n d"]:
     """The codes that `ids` name."""
@@ -140,9 +141,11 @@ class LFQ(FixedCodes):
       return x.reshape(rows, tiles, *x.shape[1:]).swapaxes(0, 1)
 
     weights = deal(jnp.full(n, 1 / n, z.dtype))
+    # Made from `z`, so that inside of `shard_map` it varies as the sums do.
+    start = jnp.zeros_like(z, shape=(self.num_codes,))
     total, _ = jax.lax.scan(
       add,
-      jnp.zeros(self.num_codes, z.dtype),
+      start,
       (deal(log_p), deal(log_q), weights),
     )
     return each, cb.entropy(total)

@@ -3,10 +3,10 @@
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from vqvae_jax.quantizers import codebook as cb
+from vqvae_jax.quantizers.axes import unflattened
 from vqvae_jax.quantizers.base import CodebookQuantizer
 
 
@@ -57,18 +57,18 @@ class NearestCode(CodebookQuantizer):
     temperature = self.temperature if train else 0.0
     key = self.make_rng("codes") if temperature else None
     ids = cb.choose_code(flat, codes, temperature, key)
-    vectors = codes[ids]
+    vectors = cb.lookup(codes, ids)
     fixed, target = jax.lax.stop_gradient((flat, vectors))
     # Both losses before the gradient is passed through the choice.
-    commitment = jnp.mean((flat - target) ** 2)
+    commitment = cb.mean((flat - target) ** 2)
     loss = self.commitment * commitment + self.codebook_loss(fixed, vectors)
     if self.entropy:
       loss += self.entropy * cb.entropy_loss(-cb.squared_distances(flat, codes))
     passed = cb.ESTIMATORS[self.estimator](flat, vectors)
     counts = cb.usage_counts(ids, self.codebook_size)
     out = cb.QuantizerOutput(
-      vectors=passed.reshape(z.shape).astype(z.dtype),
-      ids=ids.reshape(z.shape[:-1]),
+      vectors=unflattened(passed, z).astype(z.dtype),
+      ids=unflattened(ids, z),
       loss=loss,
       metrics={
         "commitment": jax.lax.stop_gradient(commitment),
@@ -98,12 +98,12 @@ class NearestCode(CodebookQuantizer):
     ids = cb.choose_code(
       self.compared(z), self.code_vectors(), temperature, key
     )
-    return ids.reshape(z.shape[:-1])
+    return unflattened(ids, z)
 
   def ids_to_vectors(self, ids: Int[Array, "*n"]) -> Float[Array, "*n d"]:
     """The codes that `ids` name."""
     cb.check_ids(ids, self.num_codes)
-    return self.code_vectors()[ids]
+    return cb.lookup(self.code_vectors(), ids)
 
   def code_vectors(self) -> Float[Array, "k d"]:
     """All codes, as latents are compared with them."""

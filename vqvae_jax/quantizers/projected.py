@@ -8,6 +8,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float, Int, Key
 
 from vqvae_jax.quantizers import codebook as cb
+from vqvae_jax.quantizers.axes import unflattened
 
 
 class Projected(nn.Module):
@@ -83,4 +84,4 @@ class Projected(nn.Module):
 
   def _inner(self, z):
     flat = self.project_in(cb.flatten(z, self.width))
-    return flat.reshape(*z.shape[:-1], self.quantizer.width)
+    return unflattened(flat, z)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.quantizers import codebook as cb
+from vqvae_jax.quantizers.axes import flattened, unflattened
 from vqvae_jax.quantizers.base import CodebookQuantizer
 from vqvae_jax.quantizers.ema import EMAQuantizer
 
@@ -98,7 +99,7 @@ class ResidualQuantizer(CodebookQuantizer):
       ids.append(chosen)
       here = level < kept
       squared = jnp.where(here, (rest - vectors) ** 2, 0)
-      commitment += jnp.mean(squared) / self.depth
+      commitment += cb.mean(squared) / self.depth
       total += jnp.where(here, vectors, 0)
       rest = rest - vectors
       counts = cb.usage_counts(chosen, self.codebook_size)
@@ -125,8 +126,8 @@ class ResidualQuantizer(CodebookQuantizer):
       codes = self._book(level).code_vectors()
       level_key = jax.random.fold_in(key, level)
       ids.append(cb.choose_code(rest, codes, temperature, level_key))
-      rest = rest - codes[ids[-1]]
-    return jnp.stack(ids, axis=-1).reshape(*z.shape[:-1], self.depth)
+      rest = rest - cb.lookup(codes, ids[-1])
+    return unflattened(jnp.stack(ids, axis=-1), z)
 
   def ids_to_vectors(self, ids: Int[Array, "*n m"]) -> Float[Array, "*n d"]:
     """The sum of the codes that `ids` name, one for each of the first levels.
@@ -176,6 +177,7 @@ class ResidualQuantizer(CodebookQuantizer):
   def _choose(self, level, rest):
     """Ids and vectors of one level, both without gradient."""
     codes = self._book(level).code_vectors()
-    flat = rest.reshape(-1, self.code_dim)
+    flat = flattened(rest)
     ids = cb.nearest_code(*jax.lax.stop_gradient((flat, codes)))
-    return ids.reshape(rest.shape[:-1]), codes[ids].reshape(rest.shape)
+    vectors = unflattened(cb.lookup(codes, ids), rest)
+    return unflattened(ids, rest), vectors

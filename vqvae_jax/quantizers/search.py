@@ -8,9 +8,11 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from vqvae_jax.errors import ConfigError
+from vqvae_jax.quantizers.axes import spec_of, with_auto_axes
 
 # Up to this many distances, all of them are held at a time.
 DENSE_LIMIT = 2**22
@@ -49,6 +51,11 @@ def nearest_code(
       f"{codebook.shape[1]}"
     )
   z, codebook = at_least_float32(z), at_least_float32(codebook)
+  out_spec = PartitionSpec(spec_of(z)[0])
+  return with_auto_axes(_nearest, out_spec, z, codebook)
+
+
+def _nearest(z, codebook):
   if z.shape[0] * codebook.shape[0] <= DENSE_LIMIT:
     return nearest_dense(z, codebook)
   return jax.lax.platform_dependent(
@@ -104,8 +111,10 @@ def nearest_tiled(
         jnp.where(better, local + first, ids),
       ), None
 
-    far = jnp.full((rows, 1), jnp.inf, z.dtype)
-    first = jnp.zeros((rows, 1), jnp.int32)
+    # Made from both, so that inside of `shard_map` they vary as both do.
+    both = z[:, :1] + codebook[:1, :1]
+    far = jnp.full_like(both, jnp.inf)
+    first = jnp.zeros_like(both, jnp.int32)
     (_, ids), _ = jax.lax.scan(look, (far, first), codes)
     return ids[:, 0]
 

@@ -39,4 +39,4 @@ class SimVQ(NearestCode):
   def codebook_loss(
     self, z: Float[Array, "n d"], vectors: Float[Array, "n d"]
   ) -> Float[Array, ""]:
-    return jnp.mean((z - vectors) ** 2)
+    return cb.mean((z - vectors) ** 2)

@@ -49,14 +49,17 @@ class VectorQuantizer(NearestCode):
   def codebook_loss(
     self, z: Float[Array, "n d"], vectors: Float[Array, "n d"]
   ) -> Float[Array, ""]:
-    loss = jnp.mean((z - vectors) ** 2)
+    loss = cb.mean((z - vectors) ** 2)
     if self.orthogonality:
       loss += self.orthogonality * cb.orthogonality_loss(self.codes.value)
     return loss
 
   def start(self, z: Float[Array, "*n d"], key: Key[Array, ""]):
+    flat = self.compared(z)
+    if not len(flat):
+      return
     self.codes.value = cb.first_codes(
-      key, self.compared(z), self.codebook_size, self.kmeans
+      key, flat, self.codebook_size, self.kmeans
     )
     self.count.value = jnp.ones_like(self.count.value)
 
@@ -72,7 +75,7 @@ class VectorQuantizer(NearestCode):
     """
     counts = cb.usage_counts(ids, self.codebook_size)
     count = self.decay * self.count.value + (1 - self.decay) * counts
-    if self.revive_below > 0:
+    if self.revive_below > 0 and z.size:
       dead = cb.dead_codes(count, self.revive_below)
       fresh = cb.draw_latents(key, self.compared(z), self.codebook_size)
       self.codes.value = jnp.where(dead[:, None], fresh, self.codes.value)

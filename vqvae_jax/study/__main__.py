@@ -17,6 +17,7 @@ def main() -> int:
   # and mistakes answer at once.
   with stops.OneLine():
     from vqvae_jax import cli
+    from vqvae_jax.commands import first
     from vqvae_jax.config import StudyConfig
 
     def action(config):
@@ -25,7 +26,11 @@ def main() -> int:
       study(config)
 
     return cli.run(
-      StudyConfig, action, __doc__, prog="python -m vqvae_jax.study"
+      StudyConfig,
+      action,
+      __doc__,
+      first=first.STUDY,
+      prog="python -m vqvae_jax.study",
     )
 
 

@@ -2,35 +2,31 @@
 
 import csv
 import io
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from etils import epath
-from jaxtyping import UInt8
 
 from vqvae_jax.files import replace
 from vqvae_jax.generation.formats import class_folders
-from vqvae_jax.study import report_gates
+from vqvae_jax.study import report_gates, report_text
 from vqvae_jax.study import report_tables as tables
-from vqvae_jax.study.report_numbers import (
-  SIGNIFICANCE,
-  Primary,
-  Row,
-  find,
-  summarise,
-)
+from vqvae_jax.study.report_markdown import to_markdown
+from vqvae_jax.study.report_numbers import Primary, Row, find, summarise
 from vqvae_jax.study.report_pages import (
+  Answer,
+  Beside,
   Block,
+  Details,
   Heading,
+  Links,
   Paragraph,
-  Picture,
+  picture_files,
   to_html,
-  to_markdown,
 )
 from vqvae_jax.study.report_plots import arms_plot, sweep_plot, sweeps
-from vqvae_jax.training.pictures import png
+from vqvae_jax.study.report_sheets import Sheet, picture
+from vqvae_jax.study.verdict import Verdict, verdict
 
 COLUMNS = (
   "arm",
@@ -52,7 +48,7 @@ def write_report(
   results: Sequence[Mapping[str, Any]],
   gates: Sequence[Mapping[str, Any]],
   choices: Mapping[str, Any],
-  sheets: Mapping[str, UInt8[np.ndarray, "h w *c"]],
+  sheets: Mapping[str, Sheet],
   class_names: Sequence[str],
   test_read: str | None,
   multiplier: float,
@@ -68,7 +64,8 @@ def write_report(
     gates: what the generated sets are like, by generator and seed.
     choices: what was chosen on validation images, by name: `chosen`, and
       `among` what, with the figure of each; may be nested.
-    sheets: pages of images by title.
+    sheets: images by the name of the set they are of: "real", "classical",
+      a generator, or a generator and "-copies" for its likeliest copies.
     class_names: in the order of the labels.
     test_read: when the test images were read; None if they were not.
     multiplier: the study's own, outside of a sweep.
@@ -77,203 +74,163 @@ def write_report(
     ValueError: if a run is in the results twice.
   """
   out = epath.Path(out)
-  (out / PICTURES).mkdir(parents=True, exist_ok=True)
-  blocks = make_blocks(
-    settings,
-    results,
-    gates,
-    choices,
-    sheets,
-    class_names,
-    test_read,
-    multiplier,
-  )
-  replace(out / "results.csv", _csv(results).encode())
-  for block in blocks:
-    if isinstance(block, Picture):
-      replace(out / PICTURES / block.name, block.png)
-  replace(out / "report.md", to_markdown(blocks, PICTURES).encode())
-  replace(out / "report.html", to_html(blocks).encode())
-
-
-def make_blocks(
-  settings: Mapping[str, Any],
-  results: Sequence[Mapping[str, Any]],
-  gates: Sequence[Mapping[str, Any]],
-  choices: Mapping[str, Any],
-  sheets: Mapping[str, UInt8[np.ndarray, "h w *c"]],
-  class_names: Sequence[str],
-  test_read: str | None,
-  multiplier: float,
-) -> list[Block]:
-  """The report from top to bottom; see `write_report`."""
   split = "test" if test_read else "validation"
   primary = Primary(
     f"classical+{settings['primary']}", judge=settings["judges"][0]
   )
   rows = summarise(results, split, multiplier, primary)
-  judges = dict.fromkeys(row.judge for row in rows)
-  return [
-    Heading(f"Does it help? {settings['dataset']}", 1),
-    Paragraph(answer(rows, split, primary), answer=True),
-    Heading("How to read it"),
-    *_how(settings, rows, split, test_read, primary),
-    *[
-      block
-      for judge in judges
-      for block in _judge(
-        [row for row in rows if row.judge == judge],
-        split,
-        class_names,
-      )
-    ],
-    *_gates(gates),
-    *_choices(choices),
-    *_sheets(sheets),
-    Heading("Seconds by arm"),
-    Paragraph(
-      "Of one run: training its generator and drawing from it, where it has "
-      "one, and training the judge. Arms of one generator share its part, so "
-      "the sum over arms is more than the study took."
+  plots, figures, folded = _classifier(rows, primary.judge, split, class_names)
+  samples, more_samples = _samples(sheets, gates, settings["primary"])
+  blocks = [
+    Heading(report_text.title(settings), 1),
+    _answer(rows, split, primary),
+    *plots,
+    *samples,
+    *figures,
+    Links("Files beside this one:", ["results.csv", "report.md"]),
+    Details(
+      "How to read this report",
+      report_text.how_to_read(settings, rows, test_read, primary),
     ),
-    tables.seconds_table(rows),
-    Heading("Settings"),
-    tables.settings_table(settings),
+    *folded,
+    *_other_classifiers(rows, primary.judge, split, class_names),
+    *_quality(gates),
+    *more_samples,
+    Details("Choices made on validation images", _choices(choices)),
+    Details("All settings", [tables.settings_table(settings)]),
+    Details(
+      "Time taken",
+      [Paragraph(report_text.SECONDS), tables.seconds_table(rows, gates)],
+    ),
   ]
+  replace(out / "results.csv", _csv(results).encode(errors="backslashreplace"))
+  (out / PICTURES).mkdir(parents=True, exist_ok=True)
+  for name, content in picture_files(blocks):
+    replace(out / PICTURES / name, content)
+  replace(out / "report.md", to_markdown(blocks, PICTURES).encode())
+  replace(out / "report.html", to_html(blocks).encode())
 
 
-def answer(rows: Sequence[Row], split: str, primary: Primary) -> str:
-  """The primary comparison in one sentence."""
-  arm, other, judge = primary
-  row = find(rows, arm, judge)
-  where = f"judge {judge}, {split} images"
-  compared = row.comparison if row else None
-  if compared is None or not compared.difference.seeds:
-    return (
-      f"No answer: {arm} and {other} have no seed in common ({where}), and "
-      "their difference is the primary comparison."
-    )
-  found = compared.difference
-  sentence = (
-    f"{arm} against {other} ({where}): {100 * found.mean:+.2f} percentage "
-    "points of accuracy"
-  )
-  if not math.isnan(found.low):
-    sentence += (
-      f", 95 % interval {100 * found.low:+.2f} to {100 * found.high:+.2f}, "
-      f"paired over {found.seeds} seeds"
-    )
-  return f"{sentence}: {compared.verdict}."
-
-
-def _how(settings, rows, split, test_read, primary):
-  seeds = settings["seeds"]
-  real = (
-    f"Each seed has its own {settings['num_real']} real images of "
-    f"{settings['dataset']}"
-    if settings["num_real"]
-    else f"All seeds have all real images of {settings['dataset']} but those "
-    "of the test, so that intervals do not tell how much hangs on the choice "
-    "of images"
-  )
-  yield Paragraph(
-    f"{real}; a fifth of them validates, which each seed chooses anew, or the "
-    "data set's own validation images. Each seed has its own generators and "
-    "judges, which see no other images. "
-    f"{seeds} {'seed' if seeds == 1 else 'seeds'}; "
-    f"{settings['num_synthetic']} generated images of each generator."
-  )
-  if test_read:
-    yield Paragraph(
-      f"This study read the test images once, at {test_read}, after all of its "
-      "choices. The "
-      "numbers below are of test images; those of validation images are in "
-      "results.csv."
-    )
-  else:
-    yield Paragraph(
-      "The test images have not been read. The numbers below are of validation "
-      "images, on which choices were made: they flatter what was chosen."
-    )
-  yield Paragraph(
-    "Arms: real (the real images), classical (the same with classical "
-    "augmentation), repeated (the real ones, until they are as many as real "
-    "and generated ones together), a generator's name (generated images "
-    "alone), real+ and classical+ (either with generated images). All get the "
-    "same number of optimizer steps. Multiplier: generated or repeated images "
-    "over real ones."
-  )
-  corrected = sum(
-    not math.isnan(row.comparison.adjusted) for row in rows if row.comparison
-  )
-  arm, other, judge = primary
-  yield Paragraph(
-    "Brackets hold 95 % intervals over seeds (Student's t). Differences are "
-    "paired: seed by seed, of the seeds that both arms have. One comparison "
-    f"was named primary beforehand: {arm} against {other}, judge {judge}. The "
-    f"p-values of the other {corrected} of this report are corrected for their "
-    "number by Holm's method. Verdicts: no gain where the interval includes "
-    "zero, which is no proof that there is none; gain or loss where it does "
-    "not, and, except for the primary comparison, the corrected p is at most "
-    f"{SIGNIFICANCE}. One seed gives no interval and no verdict."
+def primary_verdict(
+  rows: Sequence[Row], split: str, primary: Primary
+) -> Verdict:
+  """What the primary comparison says."""
+  row = find(rows, primary.arm, primary.judge)
+  found = row.comparison.difference if row and row.comparison else None
+  if found is None:
+    return verdict(primary.arm, primary.other, 0.0, 0.0, 0.0, 0)
+  return verdict(
+    primary.arm,
+    primary.other,
+    found.mean,
+    found.low,
+    found.high,
+    found.seeds,
+    f"{split} images",
   )
 
 
-def _judge(rows, split, class_names):
-  judge = rows[0].judge
-  yield Heading(f"Arms, judge {judge}, {split} images")
+def _answer(rows, split, primary):
+  found = primary_verdict(rows, split, primary)
+  text = f"{found.sentence} {found.limit}".strip()
+  if split == "validation":
+    text += " The test images have not been read yet."
+  return Answer(found.headline, text)
+
+
+def _classifier(rows, judge, split, class_names) -> tuple[list, list, list]:
+  """Plots, the main table and what is folded, of one classifier."""
+  rows = [row for row in rows if row.judge == judge]
+  if not rows:
+    return [], [Paragraph("There are no results yet.")], []
   shown = [row for row in rows if row.main or not row.generator]
-  yield tables.arms_table(shown, class_names)
-  yield Picture(
-    f"arms_{judge}.png",
-    arms_plot(shown),
-    f"Accuracy by arm, judge {judge}, {split} images: mean over seeds and 95 % "
-    "interval; a point without a bar is of one seed",
+  end = "; a point without a bar comes from one seed"
+  what = (
+    f"classifier {judge}, {split} images: mean over seeds and 95 % interval"
   )
-  yield Heading(f"Recall by class, %, judge {judge}", 3)
-  yield tables.recall_table(shown, class_names)
   swept = sweeps(rows)
+  plots = [
+    arms_plot(shown, f"arms_{judge}", f"Accuracy by arm, {what}{end}"),
+    sweep_plot(
+      rows,
+      f"sweep_{judge}",
+      f"Accuracy against the number of generated images, {what}",
+    ),
+  ]
+  main, further = tables.arms_tables(shown, class_names)
+  folded = []
+  if further:
+    folded.append(Details("Further figures of the arms", [further]))
   if swept:
-    yield Heading(f"Accuracy against multiplier, judge {judge}", 3)
-    yield Picture(
-      f"sweep_{judge}.png",
-      sweep_plot(rows),
-      f"Accuracy against multiplier, judge {judge}, {split} images: mean over "
-      "seeds and 95 % interval",
+    flat = [row for of_arm in swept for row in of_arm]
+    table, rest = tables.arms_tables(flat, class_names)
+    folded.append(
+      Details("Accuracy against multiplier", [table, *([rest] if rest else [])])
     )
-    yield tables.arms_table(
-      [r for of_arm in swept for r in of_arm], class_names
+  folded.append(
+    Details("Recall by class, %", tables.recall_tables(shown, class_names))
+  )
+  return (
+    [plot for plot in plots if plot],
+    [Heading(f"Accuracy of every arm, {split} images"), main],
+    folded,
+  )
+
+
+def _other_classifiers(rows, first, split, class_names):
+  judges = dict.fromkeys(row.judge for row in rows if row.judge != first)
+  for judge in judges:
+    parts = _classifier(rows, judge, split, class_names)
+    yield Details(
+      f"Classifier {judge}", [block for part in parts for block in part]
     )
 
 
-def _gates(gates):
+def _samples(sheets, gates, primary) -> tuple[list[Block], list[Block]]:
+  """Real images beside those of the primary generator; then all others."""
+  if not sheets:
+    return [], []
+  files = dict(zip(sheets, class_folders(list(sheets)), strict=True))
+  blocks = {}
+  for name, sheet in sheets.items():
+    generator = name.removesuffix("-copies")
+    share = report_gates.copied_share(gates, generator)
+    note = ""
+    if name != generator and share is not None:
+      note = (
+        f"{100 * share:.1f} % of the images of {generator} are nearer to a "
+        "training image than 99 % of unseen real images are; new images of "
+        "the same kind would give about 1 %."
+      )
+    blocks[name] = picture(files[name], sheet, note)
+  first = [blocks.pop(n) for n in ("real", primary) if n in blocks]
+  front = [Heading("Samples")] if first else []
+  front += [Beside(first)] if first else []
+  front += filter(None, [blocks.pop(f"{primary}-copies", None)])
+  more = list(blocks.values())
+  return front, [Details("More samples", more)] if more else []
+
+
+def _quality(gates) -> Iterator[Details]:
   if not gates:
     return
-  yield Heading("Gates on generated sets")
-  yield Paragraph(report_gates.SETS_TEXT)
-  yield report_gates.sets_table(gates)
-  yield Paragraph(report_gates.NEAREST_TEXT)
-  yield report_gates.nearest_table(gates)
-  yield Paragraph(report_gates.DISTRIBUTION_TEXT)
-  yield report_gates.distribution_table(gates)
+  yield Details(
+    "Quality checks of the generated images",
+    [
+      Paragraph(report_gates.SETS_TEXT),
+      report_gates.sets_table(gates),
+      Paragraph(report_gates.NEAREST_TEXT),
+      report_gates.nearest_table(gates),
+      Paragraph(report_gates.DISTRIBUTION_TEXT),
+      report_gates.distribution_table(gates),
+    ],
+  )
 
 
 def _choices(choices):
-  yield Heading("Choices made on validation images")
   if not choices:
-    yield Paragraph("None.")
-    return
-  yield tables.choices_table(choices)
-
-
-def _sheets(sheets):
-  if not sheets:
-    return
-  yield Heading("Samples and nearest neighbours")
-  files = class_folders(list(sheets))
-  for name, (title, pixels) in zip(files, sheets.items(), strict=True):
-    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    yield Picture(f"sheet_{name}.png", png(pixels), title)
+    return [Paragraph("None.")]
+  return [tables.choices_table(choices)]
 
 
 def _csv(results):

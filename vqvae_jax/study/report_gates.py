@@ -1,5 +1,6 @@
 """The tables of the gates: what the generated sets are like."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,44 +30,44 @@ DISTRIBUTION = (
   ("density", "density", 3),
   ("coverage", "coverage", 3),
   ("KID", "kid", 4),
-  ("Fréchet distance, judge's features", "frechet_distance_judge_features", 2),
+  ("Fréchet distance, features", "frechet_distance_judge_features", 2),
 )
 # Those that do not change with the number of images.
 HELD_OUT = ("precision", "density", "kid")
 # What stands above each of these tables.
 SETS_TEXT = (
-  "Of all images drawn, before any filter. Label agreement: judges, each "
-  "trained on a part of the real images, that read a generated image as its "
-  "label says; the share of them, over all images. Distinct images: share of "
-  "different ones among all. Duplicate ids: share of images whose ids another "
-  "one has, too. Ids of a training image: share of images with the ids of the "
-  "reconstruction of one. Both of images encoded again; n/a for generators "
-  "without ids. Dropped: over all seeds, by reason, and the fewest images that "
-  "a class kept; n/a without --filter. Numbers are "
-  "means over seeds, with the least and the greatest of them in brackets where "
-  "they differ."
+  "Of all images drawn, before any filter. Label agreement: share of generated "
+  "images that classifiers, each trained on a part of the real images, assign "
+  "to the class they were generated for. Distinct images: share of different "
+  "images among all. Duplicate ids: share of images whose ids another image "
+  "has, too. Ids of a training image: share of images with the ids of a "
+  "training image's reconstruction. Both are of images encoded again, and n/a "
+  "for generators without ids. Dropped by the filter: number of images over "
+  "all seeds, by reason. Numbers are means over seeds, with the least and the "
+  "greatest of them in brackets where they differ."
 )
 NEAREST_TEXT = (
-  "Nearest real training image of each generated one (in features, of the "
-  f"first {COMPARED:,}), by Euclidean distance: "
-  "the median and the 1st percentile, each beside the same figure for held-out "
-  "real images. Share closer: of the generated images, those nearer to a "
-  "training image than all but 1 % of held-out ones are; about 1 % is what "
-  "new images of the same kind would show, much more points at copies."
+  "Euclidean distance from each generated image to the nearest training image "
+  f"(in features: of the first {COMPARED:,} images). The median and the 1st "
+  "percentile stand beside the same figures of held-out real images. Share "
+  "closer: share of generated images that are nearer to a training image than "
+  "99 % of held-out real images are. New images of the same kind would give "
+  "about 1 %; much more points to copies."
 )
 DISTRIBUTION_TEXT = (
-  f"Of the first {COMPARED:,} images, in the judge's features (arXiv "
-  "2002.09797), which it learnt from the real images they are compared with. "
-  "Precision: share of generated images within the real ones' neighbourhoods."
-  " Recall: share of real images within the generated ones'. Density: how "
-  "many real neighbourhoods hold a generated image, over the number expected;"
-  " may exceed 1. Coverage: share of real images with a generated one in "
-  "their neighbourhood. KID: squared maximum mean discrepancy, 0 for equal "
-  "distributions. The Fréchet distance is between Gaussians fitted to the "
-  "judge's features; it is not FID, and compares with no published figure. "
-  "The first row is of held-out real images, for which the judge's features "
-  "fit less than for those it learnt from; what depends on how many images "
-  "there are is left out of it."
+  f"Of the first {COMPARED:,} images, in the features of a classifier (arXiv "
+  "2002.09797) that was trained on the real images they are compared with. "
+  "Precision: share of generated images within the neighbourhoods of real "
+  "ones. Recall: share of real images within the neighbourhoods of generated "
+  "ones. Density: number of real neighbourhoods that hold a generated image, "
+  "over the expected number; it may exceed 1. Coverage: share of real images "
+  "with a generated one in their neighbourhood. KID: squared maximum mean "
+  "discrepancy, 0 for equal distributions; it is an unbiased estimate, which "
+  "chance can take below 0. The Fréchet distance is between Gaussians "
+  "fitted to the features; it is not FID, and cannot be compared with "
+  "published figures. The first row is of held-out real images, which the "
+  "features fit less well than the images they were trained on; figures that "
+  "depend on the number of images are left out of it."
 )
 
 
@@ -78,17 +79,41 @@ def sets_table(gates: Sequence[Mapping[str, Any]]) -> Table:
     for gate in found:
       for reason, count in (gate.get("dropped") or {}).items():
         dropped[reason] = dropped.get(reason, 0) + count
-    counts = sorted({str(gate["count"]) for gate in found})
+    counts = sorted({gate["count"] for gate in found})
     rows.append(
-      [generator, str(len(found)), ", ".join(counts)]
+      [generator, ", ".join(f"{count:,}" for count in counts)]
       + [_over_seeds(found, key, digits) for _, key, digits in SETS]
-      + [", ".join(f"{k} {n}" for k, n in dropped.items()) or NOT_KNOWN]
+      + [", ".join(f"{k} {n:,}" for k, n in dropped.items()) or NOT_KNOWN]
       + [_over_seeds(found, "fewest_kept", 0)]
-      + [_over_seeds(found, "seconds", 0)]
     )
-  header = ["generator", "seeds", "images", *(name for name, *_ in SETS)]
+  header = ["generator", "images", *(name for name, *_ in SETS)]
   header += ["dropped by the filter", "fewest of a class left"]
-  return Table([*header, "seconds to compare"], rows)
+  # Only VQ-VAEs have ids, and only --filter drops images.
+  known = [
+    any(cell != NOT_KNOWN for cell in column)
+    for column in zip(*rows, strict=True)
+  ]
+  return Table(
+    list(itertools.compress(header, known)),
+    [list(itertools.compress(row, known)) for row in rows],
+  )
+
+
+def copied_share(
+  gates: Sequence[Mapping[str, Any]], generator: str
+) -> float | None:
+  """How many images of a generator are too near to training images.
+
+  Returns:
+    The mean share over seeds; None if it is not known.
+  """
+  shares = [
+    (gate["nearest_pixels"] or {}).get("share_closer")
+    for gate in gates
+    if gate["generator"] == generator
+  ]
+  shares = [share for share in shares if share is not None]
+  return float(np.mean(shares)) if shares else None
 
 
 def nearest_table(gates: Sequence[Mapping[str, Any]]) -> Table:
@@ -104,7 +129,7 @@ def nearest_table(gates: Sequence[Mapping[str, Any]]) -> Table:
       for generator, found in _by_generator(gates).items()
       for space, name in (
         ("pixels", "nearest_pixels"),
-        ("judge's features", "nearest_features"),
+        ("features", "nearest_features"),
       )
     ],
   )

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vqvae_jax.study import statistics
+from vqvae_jax.study.statistics import Estimate
 
 SIGNIFICANCE = 0.05
 # Arms by what is in them, in the order of the tables.
@@ -34,30 +35,19 @@ class Primary(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimate:
-  """Mean over seeds with its 95 % interval, NaN where there is none."""
-
-  mean: float
-  low: float
-  high: float
-  seeds: int
-
-
-@dataclasses.dataclass(frozen=True)
 class Comparison:
   """An arm less its reference, over the seeds that both have.
 
   Attributes:
     reference: the other arm.
-    difference: of accuracy, a share.
-    p: of the paired test, NaN where there is no interval.
+    difference: of accuracy, a share; its p-value is the paired test's, NaN
+      where there is no interval.
     adjusted: p by Holm's method; NaN for the primary comparison.
     primary: whether it is the one named beforehand.
   """
 
   reference: str
   difference: Estimate
-  p: float
   adjusted: float
   primary: bool
 
@@ -69,14 +59,12 @@ class Comparison:
       return "no common seeds"
     if difference.seeds == 1:
       return "one seed, no interval"
-    if math.isnan(difference.low):
+    if not difference.bounded:
       return "same in every seed, no interval"
-    word = statistics.verdict(
-      statistics.Interval(difference.mean, difference.low, difference.high)
-    )
+    word = statistics.verdict(difference)
     if word == "no gain" or self.primary or self.adjusted <= SIGNIFICANCE:
       return word
-    return f"no {word} after Holm"
+    return f"no {word} after correction"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +74,8 @@ class Row:
   Attributes:
     main: whether it has the study's own number of generated images, and is
       not a point of a sweep.
-    accuracy, balanced_accuracy, auroc: shares.
+    accuracy, balanced_accuracy, auroc: shares; their intervals end at 0 and
+      1.
     recall: of each class, the mean over seeds.
     comparison: None where there is no reference, or no run of it.
     seconds: of each seed.
@@ -170,10 +159,9 @@ def estimate(values: Sequence[float | None]) -> Estimate:
   """Of the values that are numbers; none of them gives NaN."""
   values = np.array(values, float)
   values = values[~np.isnan(values)]
-  if len(values) < 2:
-    mean = values[0] if len(values) else math.nan
-    return Estimate(float(mean), math.nan, math.nan, len(values))
-  return Estimate(*map(float, statistics.interval(values)), len(values))
+  if not len(values):
+    return Estimate(math.nan, -math.inf, math.inf, 0)
+  return statistics.interval(values)
 
 
 def _row(key, of_arm, main, comparison):
@@ -181,7 +169,7 @@ def _row(key, of_arm, main, comparison):
   runs = [of_arm[seed] for seed in sorted(of_arm)]
 
   def over_seeds(name):
-    return estimate([run[name] for run in runs])
+    return estimate([run[name] for run in runs]).within(0, 1)
 
   with warnings.catch_warnings():
     # A class without images has no recall.
@@ -209,20 +197,18 @@ def _compare(key, runs, main, primary):
     return None
   ours, theirs = runs[key], runs[judge, other, main[judge, other]]
   seeds = sorted(ours.keys() & theirs.keys())
-  a, b = (
-    np.array([of_arm[seed]["accuracy"] for seed in seeds], float)
-    for of_arm in (ours, theirs)
-  )
-  difference, p = estimate(a - b), math.nan
-  if len(seeds) > 1:
-    mean, low, high, p = map(float, statistics.paired(a, b))
-    difference = Estimate(mean, low, high, len(seeds))
-    if abs(mean) > SAME and high - low < SAME:
-      # Scores come in steps, so a few seeds may differ by the very same one;
-      # an interval of no width would call that certain.
-      difference, p = Estimate(mean, math.nan, math.nan, len(seeds)), math.nan
+  pairs = [(ours[seed]["accuracy"], theirs[seed]["accuracy"]) for seed in seeds]
+  pairs = [pair for pair in pairs if not any(map(math.isnan, pair))]
+  difference = Estimate(math.nan, -math.inf, math.inf, 0)
+  if pairs:
+    difference = statistics.paired(*zip(*pairs, strict=True)).within(-1, 1)
+  width = difference.high - difference.low
+  if len(pairs) == 1 or (abs(difference.mean) > SAME and width < SAME):
+    # Scores come in steps, so a few seeds may differ by the very same one; an
+    # interval of no width would call that certain.
+    difference = difference.without_interval()
   named = (arm, other, judge) == primary and multiplier == main[judge, arm]
-  return Comparison(other, difference, p, math.nan, named)
+  return Comparison(other, difference, math.nan, named)
 
 
 def _adjust(rows):
@@ -232,10 +218,12 @@ def _adjust(rows):
     for i, row in enumerate(rows)
     if row.comparison
     and not row.comparison.primary
-    and not math.isnan(row.comparison.p)
+    and not math.isnan(row.comparison.difference.p_value)
   ]
   rows = list(rows)
-  adjusted = statistics.holm([rows[i].comparison.p for i in family])
+  adjusted = statistics.holm(
+    [rows[i].comparison.difference.p_value for i in family]
+  )
   for i, p in zip(family, adjusted, strict=True):
     comparison = dataclasses.replace(rows[i].comparison, adjusted=float(p))
     rows[i] = dataclasses.replace(rows[i], comparison=comparison)

@@ -1,37 +1,25 @@
-"""A report as blocks, and the blocks as Markdown and as one HTML file.
+"""A report as blocks, and the blocks as one HTML file.
 
-Names come from users' folders: all text is escaped here, and nowhere else.
+Names come from users' folders: all text of pages and drawings is escaped here,
+that of Markdown in `report_markdown`.
 """
 
 import base64
 import dataclasses
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a;
-  background: #fff; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.7rem; } h2 { font-size: 1.3rem; margin-top: 2.5rem; }
-h3 { font-size: 1.05rem; margin-bottom: 0.3rem; }
-p { max-width: 46rem; }
-.answer { font-size: 1.2rem; border-left: 4px solid #0072b2;
-  padding-left: 1rem; }
-.table { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.85rem;
-  font-variant-numeric: tabular-nums; }
-th, td { padding: 0.3rem 0.7rem; text-align: left; vertical-align: top;
-  border-bottom: 1px solid #ddd; }
-th { border-bottom: 2px solid #888; vertical-align: bottom; }
-td { max-width: 30rem; overflow-wrap: anywhere; }
-td.number { white-space: nowrap; text-align: right; }
-th.number { text-align: right; }
-figure { margin: 1rem 0; } img { max-width: 100%; height: auto; }
-figcaption { font-size: 0.9rem; color: #444; }
-"""
+from vqvae_jax.study.report_style import STYLE
+
 # Nothing is loaded or run, whatever a name may hold.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-NUMBER = re.compile(r"[+\-<]?[\d.]+( %| \[.*\]| \(.*\))?|n/a|-|")
+NUMBER = re.compile(r"[+\-<]?[\d.,]+( %| \[.*\]| \(.*\))?|n/a|-|")
+# A name in backticks, such as that of an arm, if it needs no escaping.
+CODE = re.compile(r"\\?`([\w+.=-]+)\\?`")
+# Words up to this long stay whole, in a table on a phone, too.
+LONGEST_WORD = 30
+PIECE = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +32,25 @@ class Heading:
 
 @dataclasses.dataclass(frozen=True)
 class Paragraph:
-  """Plain text; the answer stands out."""
+  """Plain text, with names of arms in backticks."""
 
   text: str
-  answer: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+  """What the study found: a few large words, and sentences below them."""
+
+  headline: str
+  text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Links:
+  """To files in the folder of the report."""
+
+  text: str
+  names: Sequence[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,15 +62,72 @@ class Table:
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
-  """A PNG file, its name in the folder of pictures, and what it shows."""
+class Plot:
+  """A drawing for wide pages and one for phones, as elements of SVG.
+
+  Attributes:
+    name: of its file, without the suffix.
+    title: what it shows.
+    wide, narrow: drawings from `report_plots`.
+    file: the wide one as a file of its own.
+  """
 
   name: str
-  png: bytes
   title: str
+  wide: str
+  narrow: str
+  file: str
 
 
-Block = Heading | Paragraph | Table | Picture
+@dataclasses.dataclass(frozen=True)
+class Picture:
+  """Rows of images.
+
+  Attributes:
+    name: of its file, without the suffix.
+    title: what it is, in a few words.
+    text: what to see in it; may be empty.
+    alt: the same for those who cannot see it.
+    png: the images alone, all rows of the same height.
+    named_png: with the names of the rows drawn beside them.
+    row_names: of each row, from top to bottom.
+  """
+
+  name: str
+  title: str
+  text: str
+  alt: str
+  png: bytes
+  named_png: bytes
+  row_names: Sequence[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Beside:
+  """Pictures side by side, where there is room."""
+
+  pictures: Sequence[Picture]
+
+
+@dataclasses.dataclass(frozen=True)
+class Details:
+  """What is folded until somebody asks for it."""
+
+  title: str
+  blocks: Sequence["Block"]
+
+
+Block = (
+  Heading
+  | Paragraph
+  | Answer
+  | Links
+  | Table
+  | Plot
+  | Picture
+  | Beside
+  | Details
+)
 
 
 def to_html(blocks: Sequence[Block]) -> str:
@@ -78,14 +138,22 @@ def to_html(blocks: Sequence[Block]) -> str:
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
     f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
     '<meta name="viewport" content="width=device-width">\n'
-    f"<title>{_escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
+    '<meta name="color-scheme" content="light dark">\n'
+    f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
     f"<body>\n{body}\n</body>\n</html>\n"
   )
 
 
-def to_markdown(blocks: Sequence[Block], folder: str) -> str:
-  """Markdown with links to the pictures in a folder beside it."""
-  return "\n\n".join(_markdown(block, folder) for block in blocks) + "\n"
+def picture_files(blocks: Sequence[Block]) -> Iterator[tuple[str, bytes]]:
+  """Names and contents of the files that the Markdown shows."""
+  for block in blocks:
+    match block:
+      case Details(_, inner) | Beside(inner):
+        yield from picture_files(inner)
+      case Plot():
+        yield f"{block.name}.svg", block.file.encode()
+      case Picture():
+        yield f"{block.name}.png", block.named_png
 
 
 def clean(text: str) -> str:
@@ -94,39 +162,80 @@ def clean(text: str) -> str:
   return "".join(c if c.isprintable() else "\ufffd" for c in line)
 
 
+def escape(text: str) -> str:
+  """Text that means nothing to HTML and SVG, in attributes, too."""
+  return html.escape(clean(text), quote=True)
+
+
 def _html(block):
   match block:
     case Heading(text, level):
-      return f"<h{level}>{_escape(text)}</h{level}>"
-    case Paragraph(text, answer):
-      kind = ' class="answer"' if answer else ""
-      return f"<p{kind}>{_escape(text)}</p>"
-    case Picture(_, png, title):
-      data = base64.b64encode(png).decode()
+      return f"<h{level}>{_words(text)}</h{level}>"
+    case Paragraph(text):
+      return f"<p>{_words(text)}</p>"
+    case Answer(headline, text):
       return (
-        f'<figure><img src="data:image/png;base64,{data}" '
-        f'alt="{_escape(title)}">'
-        f"<figcaption>{_escape(title)}</figcaption></figure>"
+        f'<div class="answer"><p class="headline">{_words(headline)}</p>'
+        f"<p>{_words(text)}</p></div>"
+      )
+    case Links(text, names):
+      links = ", ".join(f'<a href="{n}">{n}</a>' for n in map(escape, names))
+      return f'<p class="files">{_words(text)} {links}</p>'
+    case Plot(_, title, wide, narrow):
+      return (
+        f'<figure class="plot">{wide}{narrow}'
+        f"<figcaption>{_words(title)}</figcaption></figure>"
+      )
+    case Picture():
+      return _html_picture(block)
+    case Beside(pictures):
+      return '<div class="beside">' + "".join(map(_html, pictures)) + "</div>"
+    case Details(title, blocks):
+      inner = "\n".join(map(_html, blocks))
+      return (
+        f"<details>\n<summary>{_words(title)}</summary>\n{inner}\n</details>"
       )
     case Table(header, rows):
-      kinds = [
-        ' class="number"' if all(map(_is_number, column)) else ""
-        for column in zip(*rows, strict=True)
-      ] or [""] * len(header)
-      lines = [_row("th", header, kinds)] + [
-        _row("td", row, kinds) for row in rows
-      ]
-      table = "\n".join(
-        ["<thead>", lines[0], "</thead>", "<tbody>", *lines[1:], "</tbody>"]
-      )
-      return f'<div class="table"><table>\n{table}\n</table></div>'
+      return _html_table(header, rows)
+
+
+def _html_picture(picture):
+  data = base64.b64encode(picture.png).decode()
+  names = "".join(
+    f'<li title="{escape(name)}">{escape(name)}</li>'
+    for name in picture.row_names
+  )
+  text = f" {_words(picture.text)}" if picture.text else ""
+  return (
+    '<figure class="sheet"><figcaption>'
+    f"<strong>{_words(picture.title)}</strong>{text}</figcaption>"
+    f'<div class="named"><ol>{names}</ol>'
+    f'<img src="data:image/png;base64,{data}" alt="{escape(picture.alt)}">'
+    "</div></figure>"
+  )
+
+
+def _html_table(header, rows):
+  kinds = [
+    ' class="number"' if all(map(_is_number, column)) else ""
+    for column in zip(*rows, strict=True)
+  ] or [""] * len(header)
+  kinds[0] = ' class="name"'
+  if all(len(row[0]) <= LONGEST_WORD for row in rows):
+    kinds[0] = ' class="name whole"'
+  lines = [_row("th", header, kinds)] + [_row("td", row, kinds) for row in rows]
+  table = "\n".join(
+    ["<thead>", lines[0], "</thead>", "<tbody>", *lines[1:], "</tbody>"]
+  )
+  # To be scrolled without a mouse, too.
+  return f'<div class="table" tabindex="0"><table>\n{table}\n</table></div>'
 
 
 def _row(tag, cells, kinds):
   return (
     "<tr>"
     + "".join(
-      f"<{tag}{kind}>{_escape(cell)}</{tag}>"
+      f"<{tag}{kind}>{_words(cell)}</{tag}>"
       for cell, kind in zip(cells, kinds, strict=True)
     )
     + "</tr>"
@@ -137,30 +246,14 @@ def _is_number(cell):
   return NUMBER.fullmatch(cell) is not None
 
 
-def _escape(text):
-  return html.escape(clean(text), quote=True)
+def _words(text):
+  """Escaped; words too long for a line may be broken, others may not."""
+  words = re.sub(r"(?<=\d) %", "\u00a0%", clean(text)).split(" ")
+  return CODE.sub(r"<code>\1</code>", " ".join(map(_word, words)))
 
 
-def _markdown(block, folder):
-  match block:
-    case Heading(text, level):
-      return f"{'#' * level} {_escape_markdown(text)}"
-    case Paragraph(text, answer):
-      text = _escape_markdown(text)
-      return f"**{text}**" if answer else text
-    case Picture(name, _, title):
-      text = _escape_markdown(title)
-      return f"![{text}]({folder}/{name})\n\n{text}"
-    case Table(header, rows):
-      lines = [_markdown_row(header), "|" + " --- |" * len(header)]
-      return "\n".join(lines + [_markdown_row(row) for row in rows])
-
-
-def _markdown_row(cells):
-  return "| " + " | ".join(map(_escape_markdown, cells)) + " |"
-
-
-def _escape_markdown(text):
-  return re.sub(
-    r"[\\`*_\[\]|~$]", r"\\\g<0>", html.escape(clean(text), quote=False)
-  )
+def _word(word):
+  if len(word) <= LONGEST_WORD:
+    return html.escape(word)
+  pieces = [word[i : i + PIECE] for i in range(0, len(word), PIECE)]
+  return "<wbr>".join(html.escape(piece) for piece in pieces)

@@ -1,5 +1,6 @@
 """The tables of the report, cell by cell."""
 
+import datetime
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -7,57 +8,121 @@ from typing import Any
 
 import numpy as np
 
-from vqvae_jax.study.report_numbers import Comparison, Estimate, Row
+from vqvae_jax.study.report_numbers import Row
 from vqvae_jax.study.report_pages import Table
+from vqvae_jax.study.statistics import Estimate
 
 NOT_KNOWN = "n/a"
+NONE = "-"
+# Of a table that fits on a page.
+MOST_COLUMNS = 7
 
 
-def arms_table(rows: Sequence[Row], class_names: Sequence[str]) -> Table:
-  """All numbers of the arms of one judge."""
-  header = [
-    "arm",
-    "multiplier",
-    "seeds",
-    "accuracy, %",
-    "balanced, %",
-    "AUROC",
-    "worst class, recall %",
-    "against",
-    "difference, points",
-    "p",
-    "verdict",
-    "seconds",
+def arms_tables(
+  rows: Sequence[Row], class_names: Sequence[str]
+) -> tuple[Table, Table | None]:
+  """The numbers of the arms of one classifier.
+
+  Columns that say the same of every arm, or repeat another one, are left out.
+
+  Returns:
+    The main table, and one with the columns that it has no room for.
+  """
+  columns = {
+    "arm": [row.arm for row in rows],
+    "multiplier": [_multiplier(row) for row in rows],
+    "verdict": [_verdict(row.comparison) for row in rows],
+    "difference, points": [_difference(row) for row in rows],
+    "accuracy, %": [_interval(row.accuracy, ".2f") for row in rows],
+    "balanced, %": [_interval(row.balanced_accuracy, ".2f") for row in rows],
+    "p": [_p_value(row.comparison) for row in rows],
+    "seeds": [str(row.accuracy.seeds) for row in rows],
+    "worst class, recall %": [_worst(row, class_names) for row in rows],
+    "AUROC": [_auroc(row) for row in rows],
+  }
+  if columns["balanced, %"] == columns["accuracy, %"]:
+    del columns["balanced, %"]
+  sizes = {row.multiplier for row in rows if row.multiplier}
+  for name, same in (
+    ("multiplier", len(sizes) < 2),
+    ("seeds", len(set(columns["seeds"])) < 2),
+  ):
+    if same:
+      del columns[name]
+  empty = {NONE, NOT_KNOWN}
+  columns = {k: v for k, v in columns.items() if not set(v) <= empty}
+  names = list(columns)
+  main, rest = names[:MOST_COLUMNS], names[MOST_COLUMNS:]
+  if not rest:
+    return _of_columns(columns, main), None
+  keys = [name for name in ("arm", "multiplier") if name in columns]
+  return _of_columns(columns, main), _of_columns(columns, [*keys, *rest])
+
+
+def recall_tables(
+  rows: Sequence[Row], class_names: Sequence[str]
+) -> list[Table]:
+  """Recall in percent, mean over seeds: a row for each class.
+
+  One table for each generator, its arms beside those without generated
+  images.
+  """
+  plain = [row for row in rows if not row.generator]
+  tables = []
+  for generator in dict.fromkeys(r.generator for r in rows if r.generator) or [
+    ""
+  ]:
+    shown = plain + [r for r in rows if generator and r.generator == generator]
+    cells = [
+      [number(100 * row.recall[k], 1) for row in shown]
+      for k in range(len(class_names))
+    ]
+    tables.append(
+      Table(
+        ["class", *(row.arm for row in shown)],
+        [[n, *line] for n, line in zip(class_names, cells, strict=True)],
+      )
+    )
+  return tables
+
+
+def seconds_table(
+  rows: Sequence[Row], gates: Sequence[Mapping[str, Any]]
+) -> Table:
+  """What each arm took, for each classifier, and what comparing sets took."""
+  cells = [
+    [
+      row.arm,
+      _multiplier(row),
+      row.judge,
+      str(len(row.seconds)),
+      f"{np.mean(row.seconds):,.0f}",
+      f"{sum(row.seconds):,.0f}",
+    ]
+    for row in rows
   ]
-  return Table(header, [_arm(row, class_names) for row in rows])
-
-
-def recall_table(rows: Sequence[Row], class_names: Sequence[str]) -> Table:
-  """Recall of each class in percent, mean over seeds, an arm a row."""
-  return Table(
-    ["arm", *class_names],
-    [
-      [row.arm, *(number(100 * share, 1) for share in row.recall)]
-      for row in rows
-    ],
-  )
-
-
-def seconds_table(rows: Sequence[Row]) -> Table:
-  """What each arm took, for each judge."""
-  return Table(
-    ["judge", "arm", "multiplier", "runs", "seconds a run", "seconds in all"],
-    [
+  for generator in dict.fromkeys(gate["generator"] for gate in gates):
+    took = [g["seconds"] for g in gates if g["generator"] == generator]
+    cells.append(
       [
-        row.judge,
-        row.arm,
-        _multiplier(row),
-        str(len(row.seconds)),
-        f"{np.mean(row.seconds):.0f}",
-        f"{sum(row.seconds):.0f}",
+        f"quality checks of {generator}",
+        NONE,
+        NONE,
+        str(len(took)),
+        f"{np.mean(took):,.0f}",
+        f"{sum(took):,.0f}",
       ]
-      for row in rows
+    )
+  return Table(
+    [
+      "arm",
+      "multiplier",
+      "classifier",
+      "runs",
+      "seconds per run",
+      "seconds in all",
     ],
+    cells,
   )
 
 
@@ -71,11 +136,6 @@ def settings_table(settings: Mapping[str, Any]) -> Table:
   return Table(["setting", "value"], _settings(settings, ""))
 
 
-def points(comparison: Comparison) -> str:
-  """A difference in percentage points, with its interval if it has one."""
-  return _interval(comparison.difference, "+.2f")
-
-
 def number(value: float | None, digits: int) -> str:
   """Rounded; n/a for what is not known."""
   if value is None or math.isnan(value):
@@ -83,35 +143,60 @@ def number(value: float | None, digits: int) -> str:
   return f"{value:.{digits}f}"
 
 
-def _arm(row, class_names):
-  worst = "n/a"
-  if not np.isnan(row.recall).all():
-    k = int(np.nanargmin(row.recall))
-    worst = f"{class_names[k]}: {number(100 * row.recall[k], 1)}"
-  auroc = _interval(row.auroc, ".4f", scale=1)
-  if 0 < row.auroc.seeds < row.accuracy.seeds:
-    auroc += f" ({row.auroc.seeds} of {row.accuracy.seeds} seeds)"
-  cells = [
-    row.arm,
-    _multiplier(row),
-    str(row.accuracy.seeds),
-    _interval(row.accuracy, ".2f"),
-    _interval(row.balanced_accuracy, ".2f"),
-    auroc,
-    worst,
-  ]
-  compared = row.comparison
+def readable_time(text: str) -> str:
+  """A date as people write it; other text as it is."""
+  try:
+    time = datetime.datetime.fromisoformat(text)
+  except ValueError:
+    return text
+  zone = " UTC" if time.utcoffset() == datetime.timedelta(0) else ""
+  return f"{time.day} {time:%B %Y, %H:%M}{zone}"
+
+
+def _of_columns(columns, names):
+  cells = zip(*(columns[name] for name in names), strict=True)
+  return Table(names, [list(row) for row in cells])
+
+
+def _verdict(compared):
   if compared is None:
-    cells += ["-"] * 4
-  else:
-    n = compared.difference.seeds
-    cells += [
-      compared.reference + (f" ({n} seeds)" if n != row.accuracy.seeds else ""),
-      points(compared),
-      _p_value(compared),
-      compared.verdict,
-    ]
-  return [*cells, f"{np.mean(row.seconds):.0f}"]
+    return NONE
+  word = compared.verdict
+  primary = " (primary)" if compared.primary else ""
+  if word.startswith("no gain"):
+    rest = word.removeprefix("no gain")
+    return f"no gain over {compared.reference}{rest}{primary}"
+  if word == "gain":
+    return f"gain over {compared.reference}{primary}"
+  if word.startswith(("loss", "no loss")):
+    first, _, rest = word.partition("loss")
+    return f"{first}loss against {compared.reference}{rest}{primary}"
+  return f"against {compared.reference}: {word}{primary}"
+
+
+def _difference(row):
+  if row.comparison is None:
+    return NONE
+  found = row.comparison.difference
+  return _interval(found, "+.2f") + _of_seeds(found, row)
+
+
+def _auroc(row):
+  return _interval(row.auroc, ".4f", scale=1) + _of_seeds(row.auroc, row)
+
+
+def _of_seeds(estimate, row):
+  """Says so, where a figure is not of all seeds of its arm."""
+  if 0 < estimate.seeds < row.accuracy.seeds:
+    return f" ({estimate.seeds} of {row.accuracy.seeds} seeds)"
+  return ""
+
+
+def _worst(row, class_names):
+  if np.isnan(row.recall).all():
+    return NOT_KNOWN
+  k = int(np.nanargmin(row.recall))
+  return f"{class_names[k]}: {number(100 * row.recall[k], 1)}"
 
 
 def _interval(estimate: Estimate, form, scale=100):
@@ -121,19 +206,22 @@ def _interval(estimate: Estimate, form, scale=100):
     format(scale * value, form)
     for value in (estimate.mean, estimate.low, estimate.high)
   )
-  return mean if math.isnan(estimate.low) else f"{mean} [{low}, {high}]"
+  return f"{mean} [{low}, {high}]" if estimate.bounded else mean
 
 
-def _p_value(comparison):
-  p = comparison.p if comparison.primary else comparison.adjusted
+def _p_value(compared):
+  if compared is None:
+    return NONE
+  p = compared.adjusted
+  if compared.primary:
+    p = compared.difference.p_value
   if math.isnan(p):
     return NOT_KNOWN
-  text = "<0.001" if p < 0.001 else f"{p:.3f}"
-  return f"{text} (primary)" if comparison.primary else text
+  return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _multiplier(row):
-  return f"x{row.multiplier:.4g}" if row.multiplier else "-"
+  return f"\u00d7{row.multiplier:,.4g}" if row.multiplier else NONE
 
 
 def _choices(choices, prefix):
@@ -149,7 +237,7 @@ def _choices(choices, prefix):
         )
       rows.append([prefix + str(name), _plain(value["chosen"]), _plain(among)])
     else:
-      rows.append([prefix + str(name), _plain(value), "-"])
+      rows.append([prefix + str(name), _plain(value), NONE])
   return rows
 
 
@@ -164,8 +252,17 @@ def _settings(settings, prefix):
 
 
 def _plain(value):
-  if isinstance(value, str):
-    return value
-  if isinstance(value, float):
-    return f"{value:.6g}"
+  match value:
+    case str():
+      return readable_time(value)
+    case None:
+      return "not set"
+    case bool():
+      return "yes" if value else "no"
+    case int():
+      return f"{value:,}"
+    case float():
+      return f"{value:.6g}"
+    case list() | tuple():
+      return ", ".join(map(_plain, value)) or "none"
   return json.dumps(value, ensure_ascii=False, default=str)

@@ -203,13 +203,15 @@ def _read_test(config, trained, console) -> dict[str, Any]:
   """Reads the test images and scores all judges with them."""
   console.print("reading the test images, once", highlight=False)
   # The same images for all seeds, in the form that each seed's have: of few
-  # real images, one seed's may all be grey and another's not.
+  # real images, one seed's may all be grey and another's not, or of 16-bit
+  # values scaled by another range.
   forms, results = {}, []
   for item in trained:
-    shape = item.seed.data.spec.image_shape
-    if shape not in forms:
-      forms[shape] = _test_images(config, item.seed.number)
-    test = forms[shape]
+    spec = item.seed.data.spec
+    form = spec.image_shape, spec.intensity_range
+    if form not in forms:
+      forms[form] = _test_images(config, item.seed.number)
+    test = forms[form]
     item.seed.say(f"{item.arm.name}, {item.judge}: reading the test images")
     scores = item.seed.score_test(
       item.arm, item.judge, item.strength, item.real_share, test

@@ -1,31 +1,51 @@
 """Means over seeds, and what can be said of their differences."""
 
-from collections.abc import Sequence
+import math
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 from scipy.special import stdtr, stdtrit
 
 
-class Interval(NamedTuple):
-  """A mean and its confidence interval."""
+class Estimate(NamedTuple):
+  """A mean over seeds and its confidence interval.
+
+  Attributes:
+    mean: the mean; NaN without values.
+    low: lower end of the interval, -inf where the values do not give one.
+    high: upper end, inf likewise.
+    seeds: number of values.
+    p_value: two-sided, of the mean being zero; NaN where it is not asked.
+  """
 
   mean: float
   low: float
   high: float
+  seeds: int
+  p_value: float = math.nan
+
+  @property
+  def bounded(self) -> bool:
+    """Whether there is an interval."""
+    return math.isfinite(self.low) and math.isfinite(self.high)
+
+  def within(self, least: float, most: float) -> "Estimate":
+    """The interval without what lies beyond the values that are possible.
+
+    It covers the mean as often as before, since no mean lies there.
+    """
+    if not self.bounded:
+      return self
+    return self._replace(low=max(self.low, least), high=min(self.high, most))
+
+  def without_interval(self) -> "Estimate":
+    """The mean alone."""
+    return self._replace(low=-math.inf, high=math.inf, p_value=math.nan)
 
 
-class Paired(NamedTuple):
-  """The mean of paired differences, its interval, and a two-sided p-value."""
-
-  mean: float
-  low: float
-  high: float
-  p_value: float
-
-
-def interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+def interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
   """Mean and interval by Student's t ("The Probable Error of a Mean", 1908).
 
   One value says nothing of its spread: its interval is the whole line. Equal
@@ -39,15 +59,14 @@ def interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     ValueError: if there is no value.
   """
   values, mean, error = _mean_and_error(values)
-  if len(values) == 1:
-    return Interval(mean, -np.inf, np.inf)
-  half = stdtrit(len(values) - 1, (1 + confidence) / 2) * error
-  return Interval(mean, float(mean - half), float(mean + half))
+  count = len(values)
+  if count == 1:
+    return Estimate(mean, -math.inf, math.inf, 1)
+  half = stdtrit(count - 1, (1 + confidence) / 2) * error
+  return Estimate(mean, float(mean - half), float(mean + half), count)
 
 
-def paired(
-  a: Sequence[float], b: Sequence[float], confidence: float = 0.95
-) -> Paired:
+def paired(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate:
   """How much greater `a` is than `b`, pair by pair, with the paired t-test.
 
   Args:
@@ -69,10 +88,10 @@ def paired(
     p_value = 0.0
   else:
     p_value = float(2 * stdtr(len(differences) - 1, -abs(mean / error)))
-  return Paired(*interval(differences, confidence), p_value)
+  return interval(differences, confidence)._replace(p_value=p_value)
 
 
-def holm(p_values: Sequence[float]) -> Float[np.ndarray, " m"]:
+def holm(p_values: ArrayLike) -> Float[np.ndarray, " m"]:
   """P-values corrected for their number, in the order given.
 
   Rejecting those below 0.05 errs anywhere with a probability of at most 0.05:
@@ -87,7 +106,7 @@ def holm(p_values: Sequence[float]) -> Float[np.ndarray, " m"]:
   return result
 
 
-def verdict(difference: Interval | Paired) -> str:
+def verdict(difference: Estimate) -> str:
   """`gain` or `loss` where the interval excludes zero, else `no gain`."""
   if difference.low > 0:
     return "gain"

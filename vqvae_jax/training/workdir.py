@@ -142,8 +142,7 @@ def lock(workdir: epath.PathLike) -> Iterator[None]:
   except OSError as error:
     _leave(path, foreign, missing)
     raise RunError(
-      f"{workdir} cannot be used: {error.strerror or error}"
-      f"{f' ({error.filename})' * bool(error.filename)}; use another --workdir"
+      f"--workdir {str(workdir)[:200]}: {error.strerror or error}; use another"
     ) from None
   try:
     yield
@@ -219,6 +218,8 @@ def read(workdir: epath.PathLike) -> RunInfo:
     )
   values = read_json(path)
   try:
+    if not isinstance(values["config"], dict):
+      raise ConfigError("config is not a group of settings")
     config = cfg.from_dict(values["config"])
     return RunInfo(config, _spec(values["data"]))
   except KeyError as error:

@@ -1,0 +1,193 @@
+"""Converts DICOM images to PNG files, in the same subfolders.
+
+    python -m vqvae_jax.data.dicom IN OUT
+
+What a viewer shows first is what is written (see `dicom_pixels.py`). Nothing of
+a file's header reaches the PNG, and names come from the files in IN alone.
+"""
+
+import dataclasses
+import io
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import tyro
+from PIL import Image
+
+from vqvae_jax import cli, files
+from vqvae_jax.data import images
+from vqvae_jax.data.dicom_pixels import need_pydicom, read
+from vqvae_jax.data.split import in_order
+from vqvae_jax.errors import ConfigError, DataError
+
+_SUFFIXES = (".dcm", ".dicom")
+
+
+@dataclasses.dataclass(frozen=True)
+class DicomConfig:
+  """The flags of `python -m vqvae_jax.data.dicom`."""
+
+  PREFIX = ""
+
+  # Folder of DICOM files, in class folders or not.
+  source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
+  # Folder for the PNG files. Nothing in it is overwritten: what is there
+  # already is compared.
+  out: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+  # Bits of a grey value: 8 or 16. train.py brings both to 8.
+  bits: Literal[8, 16] = 8
+  # CENTER WIDTH of the window for all grey images, in the units that slope and
+  # intercept lead to (Hounsfield units of a CT: 40 400 shows soft tissue). By
+  # default each file's own, or else its least and largest value.
+  window: tuple[float, float] | None = None
+
+  def __post_init__(self):
+    if self.window is not None and not (
+      np.isfinite(self.window).all() and self.window[1] >= 1
+    ):
+      raise ConfigError(
+        f"--window {self.window[0]:g} {self.window[1]:g}: the width, the "
+        "second, is 1 or more"
+      )
+
+
+def convert(config: DicomConfig):
+  """Converts a folder; files that fail are named and the others converted.
+
+  Args:
+    config: settings of the conversion.
+
+  Raises:
+    DataError: if the folders cannot be used or, at the end, if files failed.
+  """
+  need_pydicom()
+  source, out = files.expand(config.source), files.expand(config.out)
+  if not source.is_dir():
+    raise DataError(f"{source} does not exist, or is not a folder")
+  real = os.path.realpath(source)
+  if os.path.commonpath([real, os.path.realpath(out)]) == real:
+    raise DataError(f"{out} lies in {source}; name another folder for the PNGs")
+  found, others = _find(Path(source))
+  targets = _name_targets(found, Path(source), Path(out))
+  told = list(
+    in_order(
+      lambda i: _convert_file(found[i], targets[i], config),
+      len(found),
+      "converting",
+    )
+  )
+  failed = [line for kind, line in told if kind == "failed"]
+  for line in failed:
+    print(line, file=sys.stderr)
+  there = sum(kind == "there" for kind, _ in told)
+  unset = sum(note == "no window" for _, note in told)
+  print(
+    f"{len(found) - len(failed):,} images are in {out}"
+    + f" ({there:,} were there already)" * bool(there)
+    + f"; {others:,} files that are not DICOM were left out" * bool(others)
+  )
+  if unset:
+    print(
+      f"{unset:,} of them name no window: each is scaled by its own least and "
+      "largest value; --window CENTER WIDTH sets one for all"
+    )
+  if failed:
+    raise DataError(
+      f"{len(failed):,} of {len(found):,} files, named above, were not "
+      "converted; mend them or move them away, and repeat the command"
+    )
+
+
+def _convert_file(path, target, config):
+  """What became of one file, and a line to say."""
+  try:
+    pixels, scaled = read(path, config.bits, config.window)
+    kind = "made"
+    if target.exists():
+      kind = "there"
+      there = images.decode(target, str(target))
+      new = pixels if pixels.ndim == 3 else pixels[..., None]
+      if there.dtype != new.dtype or not np.array_equal(there, new):
+        raise DataError(
+          f"{target} exists and is not what {path} gives now; nothing is "
+          "overwritten: name another folder, or move it away"
+        )
+    else:
+      target.parent.mkdir(parents=True, exist_ok=True)
+      stream = io.BytesIO()
+      Image.fromarray(pixels).save(stream, "PNG")
+      files.replace(files.expand(target), stream.getvalue())
+  except (DataError, OSError) as error:
+    return "failed", str(error)
+  return kind, "no window" if scaled else ""
+
+
+def _find(root) -> tuple[list[Path], int]:
+  """The DICOM files below a folder, in a fixed order, and how many others."""
+  found, others = [], 0
+  for path in _walk(root):
+    if path.name.upper() == "DICOMDIR":
+      continue  # The table of contents of a CD.
+    if path.suffix.lower() in _SUFFIXES or _has_magic(path):
+      found.append(path)
+    else:
+      others += 1
+  if not found:
+    raise DataError(f"{root} holds no DICOM file")
+  return found, others
+
+
+def _walk(root) -> Iterator[Path]:
+  for folder, names, found in os.walk(root):
+    names[:] = sorted(name for name in names if not name.startswith("."))
+    for name in sorted(found):
+      path = Path(folder, name)
+      # A pipe, say, would be waited for for ever.
+      if not name.startswith(".") and path.is_file():
+        yield path
+
+
+def _has_magic(path):
+  try:
+    with open(path, "rb") as stream:
+      return stream.read(132)[128:] == b"DICM"
+  except OSError:
+    return True  # So that the conversion names it.
+
+
+def _name_targets(found, source, out):
+  targets = []
+  for path in found:
+    relative = path.relative_to(source)
+    # A name may end like 1.2.840.113.5: only known suffixes are taken off.
+    known = relative.suffix.lower() in _SUFFIXES
+    name = relative.stem if known else relative.name
+    targets.append(out / relative.with_name(f"{name}.png"))
+  seen = {}
+  for path, target in zip(found, targets, strict=True):
+    if target in seen:
+      raise DataError(
+        f"{seen[target]} and {path} would both become {target}; rename one"
+      )
+    seen[target] = path
+  return targets
+
+
+def main() -> int:
+  """Runs the command; returns its exit code."""
+  return cli.run(
+    DicomConfig,
+    convert,
+    "Converts the DICOM images of a folder to PNG files in the same "
+    "subfolders, as a viewer shows them first.",
+    prog="python -m vqvae_jax.data.dicom",
+    resume="the same command goes on from there",
+  )
+
+
+if __name__ == "__main__":
+  sys.exit(main())

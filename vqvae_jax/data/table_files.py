@@ -1,0 +1,90 @@
+"""Which file a table means: by its name, and the folders written with it."""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from vqvae_jax.data.file_kinds import CONVERTED_SUFFIXES
+
+
+class Files:
+  """The image files of a folder, found by what tables call them.
+
+  A table may write a file with or without its extension, its folders, or the
+  folder of the whole set; and with the extension that the file had before it
+  was converted.
+  """
+
+  def __init__(self, root: Path, files: Sequence[str]):
+    """Takes the files.
+
+    Args:
+      root: path of the folder.
+      files: paths relative to it, with slashes.
+    """
+    self._above = root.resolve().parts
+    self._by_name, self._by_stem = _Index(), _Index()
+    self._common = 0
+    for file in files:
+      self._by_name.add(file, file)
+      self._by_stem.add(os.path.splitext(file)[0], file)
+
+  def learn(self, names: Iterable[str]):
+    """Looks for folders that all names begin with: where the set once lay."""
+    folders = {tuple(_parts(name)[:-1]) for name in names}
+    self._common = len(os.path.commonprefix(list(folders)))
+
+  def find(self, name: str) -> list[str]:
+    """The files that a name can mean: one, if it is clear, or two of them."""
+    parts = _parts(name)
+    if not parts:
+      return []
+    stem, suffix = os.path.splitext(parts[-1])
+    found = self._look(self._by_name, parts) or self._look(self._by_stem, parts)
+    if not found and suffix.lower() in CONVERTED_SUFFIXES:
+      found = self._look(self._by_stem, [*parts[:-1], stem])
+    return found
+
+  def _look(self, index, parts):
+    """Files that lie there, from the root, from above it, or from below."""
+    for start in range(len(parts)):
+      found = index.whole.get("/".join(parts[start:]))
+      if found and _ends(self._above, parts[:start]):
+        return found
+    found = index.tails.get("/".join(parts))
+    if not found and 0 < self._common < len(parts):
+      # The set was moved, or its folder has another name here.
+      found = index.tails.get("/".join(parts[self._common :]))
+    return found or []
+
+
+class _Index:
+  """Files by their paths, and by what their paths end with; two of each."""
+
+  def __init__(self):
+    self.whole = {}
+    self.tails = {}
+
+  def add(self, path, file):
+    _append(self.whole, path, file)
+    tail = path
+    while tail:
+      _append(self.tails, tail, file)
+      tail = tail.partition("/")[2]
+
+
+def _append(index, key, file):
+  files = index.setdefault(key, [])
+  # More than two are no less clear, and there may be as many as images.
+  if len(files) < 2:
+    files.append(file)
+
+
+def _parts(name):
+  parts = re.split(r"[/\\]", name)
+  return [part for part in parts if part not in ("", ".")]
+
+
+def _ends(folders, tail):
+  return not tail or list(folders[-len(tail) :]) == tail
