@@ -206,6 +206,19 @@ def test_where_lines_can_be_redrawn(monkeypatch):
   assert "tokenizer 3/3" in console.file.getvalue()
 
 
+def test_a_terminal_breaks_lines_between_words():
+  words = ["word" * n for n in (1, 3, 2)] * 9
+  for width in (20, 40, 80):
+    console = Console(file=Terminal(), force_terminal=True, width=width)
+    progress.say(console, " ".join(words))
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert " ".join(lines).split() == words
+    console = Console(file=Terminal(), force_terminal=True, width=width)
+    progress.say(console, " ".join(words), whole=True)
+    assert console.file.getvalue() == " ".join(words) + "\n"
+
+
 def test_streams_print_names_that_they_lack(monkeypatch):
   buffer = io.BytesIO()
   stream = io.TextIOWrapper(buffer, encoding="ascii")

@@ -44,13 +44,22 @@ def redraws(console: Console) -> bool:
   return console.is_interactive and console.file.isatty()
 
 
-def say(console: Console, text: str):
-  """Prints whole lines, which no width of a terminal cuts.
+def say(console: Console, text: str, *, whole: bool = False):
+  """Prints lines: on a terminal broken between words, elsewhere whole.
 
   Names may hold what `rich` would take for markup or emoji.
+
+  Args:
+    console: where to print.
+    text: one or several lines.
+    whole: never break, so that a command can be copied.
   """
   console.print(
-    text, markup=False, highlight=False, emoji=False, soft_wrap=True
+    text,
+    markup=False,
+    highlight=False,
+    emoji=False,
+    soft_wrap=whole or not console.is_terminal,
   )
 
 
@@ -277,7 +286,7 @@ class Meter:
     for count in range(len(self.figures), 0, -1):
       if len("  ".join(self.figures[:count])) <= width:
         return self.figures[:count]
-    return [self.figures[0][:width]]
+    return [self.figures[0].split(" (")[0][:width]]
 
 
 def working(console: Console, what: str) -> Meter:

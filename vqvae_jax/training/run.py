@@ -33,7 +33,7 @@ from vqvae_jax.training.stage_pictures import (
   prior_pictures,
   tokenizer_pictures,
 )
-from vqvae_jax.training.summary import summary
+from vqvae_jax.training.summary import advice, summary
 from vqvae_jax.training.tokenizer import build_tokenizer
 
 
@@ -93,7 +93,9 @@ def train(
     for name in stages.names(config):
       _train_stage(name, config, data, mesh, folder, console, prepared, steps)
   seconds = time.monotonic() - start
-  say(console, summary(config, folder, seconds, advise=not brief))
+  say(console, summary(config, folder, seconds))
+  if not brief:
+    say(console, advice(config, folder), whole=True)
 
 
 def _prepare(config, data, mesh, folder, console, steps, brief):

@@ -11,24 +11,28 @@ from vqvae_jax.training import stages
 from vqvae_jax.training.figures import VALIDATION, result, with_units
 
 
-def summary(
-  config: Config, folder: epath.Path, seconds: float, *, advise: bool
-) -> str:
-  """The last lines of a training.
+def summary(config: Config, folder: epath.Path, seconds: float) -> str:
+  """The figures and the time of a training.
 
   Args:
     config: of the run.
     folder: the run folder.
     seconds: that the training took.
-    advise: whether to say what to look at and to type next.
   """
   found = [
     result(best_metrics(folder, name, config)) for name in stages.names(config)
   ]
   figures = ", ".join(figure for figure in found if figure)
-  text = f"done in {duration(seconds)}: {figures or folder}"
-  if not advise:
-    return text
+  return f"done in {duration(seconds)}: {figures or folder}"
+
+
+def advice(config: Config, folder: epath.Path) -> str:
+  """What to look at and to type after a training.
+
+  Args:
+    config: of the run.
+    folder: the run folder.
+  """
   if config.model == "vqvae" and config.stage == "tokenizer":
     look, then = "reconstructions", "the same command with --stage=prior"
   else:
@@ -37,7 +41,7 @@ def summary(
       f"python sample.py --workdir={shlex.quote(str(folder))} "
       "--num-images=1000 --out=out"
     )
-  return f"{text}\nlook at {folder / 'pictures' / look}.png\nnext: {then}"
+  return f"look at {folder / 'pictures' / look}.png\nnext: {then}"
 
 
 def best_metrics(
