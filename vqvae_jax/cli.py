@@ -7,6 +7,7 @@ from typing import Any
 import tyro
 
 from vqvae_jax.errors import Interrupted, UserError
+from vqvae_jax.progress import print_anything
 
 
 def run(
@@ -30,6 +31,7 @@ def run(
     0; 2 after a mistake that the user can mend, which is told in one line;
     128 and the signal's number after a signal.
   """
+  print_anything()
   try:
     config = tyro.cli(kind, description=description, prog=prog)
     action(config)

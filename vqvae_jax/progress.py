@@ -1,59 +1,295 @@
-"""How far a job is: one line that is redrawn, or lines where none can be."""
+"""How far a job is: lines that are redrawn, or lines now and then.
 
+Whatever takes long says so through a `Meter`. On a terminal it is redrawn in
+its place; elsewhere (a pipe, a file, `TERM=dumb`) it prints a line with the
+time of day every `INTERVAL` seconds, and at least every `SILENCE` seconds while
+nothing is counted.
+"""
+
+import collections
+import contextlib
+import sys
+import threading
 import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
-from rich import progress
 from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 # Seconds between two lines.
 INTERVAL = 10
+# At most so many seconds pass without a line.
+SILENCE = 25
+# Speeds are means over about so many seconds.
+_WINDOW = 30
+# Characters of the bar, and of what stands to the right of the counts.
+_BAR = 24
+_RATE = 16
+_LEFT = 18
+
+T = TypeVar("T")
+
+
+def print_anything():
+  """Lets the standard streams print names that their encoding lacks."""
+  for stream in (sys.stdout, sys.stderr):
+    if hasattr(stream, "reconfigure"):
+      stream.reconfigure(errors="backslashreplace")
+
+
+def redraws(console: Console) -> bool:
+  """Whether lines can be drawn anew: on a terminal that is not a dumb one."""
+  return console.is_interactive and console.file.isatty()
+
+
+def say(console: Console, text: str):
+  """Prints whole lines, which no width of a terminal cuts.
+
+  Names may hold what `rich` would take for markup or emoji.
+  """
+  console.print(
+    text, markup=False, highlight=False, emoji=False, soft_wrap=True
+  )
+
+
+def duration(seconds: float) -> str:
+  """Seconds as people say them: `44 s`, `9 min 44 s`, `2 h 5 min`."""
+  seconds = max(0, round(seconds))
+  units = [("day", 86_400), ("h", 3600), ("min", 60), ("s", 1)]
+  for (large, size), (small, part) in zip(units, units[1:], strict=False):
+    if seconds >= size:
+      count, rest = divmod(seconds, size)
+      large += "s" * (large == "day" and count > 1)
+      small = f" {rest // part} {small}" if rest // part else ""
+      return f"{count:,} {large}{small}"
+  return f"{seconds} s"
+
+
+def rate(per_second: float, unit: str) -> str:
+  """A speed with three digits: `2,260 images/s`, `12.7 images/s`."""
+  decimals = 0 if per_second >= 99.5 else 1 if per_second >= 9.95 else 2
+  return f"{per_second:,.{decimals}f} {unit}/s"
 
 
 class Meter:
-  """Counts things done, and shows how many, how fast, how long still."""
+  """Counts things done, and shows how many, how fast, how long still.
 
-  def __init__(self, console: Console, what: str, total: int):
+  Attributes:
+    later: seconds of work that is known to follow, which count as left.
+    figures: what else to show, the most important first.
+  """
+
+  def __init__(
+    self,
+    console: Console,
+    what: str,
+    total: int | None = None,
+    *,
+    done: int = 0,
+    unit: str | None = None,
+    per: int = 1,
+    wait: float = 0.0,
+    phase: str | None = None,
+  ):
+    """Prepares a meter; it shows itself while it is entered.
+
+    Args:
+      console: where to show it.
+      what: name of the work.
+      total: number of things to count; None where nothing can be counted.
+      done: how many were done before.
+      unit: name of the things in the speed; by default the start of `what`.
+      per: units in each thing that is counted.
+      wait: seconds before anything is shown.
+      phase: what is done before the first thing is counted.
+    """
+    self.later = 0.0
+    self.figures: Sequence[str] = ()
     self._console = console
     self._what = what
     self._total = total
-    self._done = self._counted = 0
-    self._last = self._start = time.monotonic()
-    self._bar = progress.Progress(
-      progress.TextColumn(what),
-      progress.BarColumn(bar_width=24),
-      progress.MofNCompleteColumn(),
-      progress.TextColumn("{task.fields[speed]}"),
-      progress.TimeRemainingColumn(),
+    self._done = done
+    self._unit = unit or what.split()[0]
+    self._per = per
+    self._wait = wait
+    self._redraws = redraws(console)
+    self._phase = phase
+    self._start = self._said = time.monotonic()
+    # When so many had been counted; phases stop this clock.
+    self._marks = collections.deque()
+    self._paused = 0.0
+    self._over = False
+    self._live = Live(
+      get_renderable=self._drawn,
       console=console,
-      disable=not console.is_terminal,
+      refresh_per_second=4,
+      transient=total is None,
     )
-    self._task = self._bar.add_task(what, total=total, speed="")
+    self._stopped = threading.Event()
+    # Where another line goes on, two may want to speak at once.
+    self._speaking = threading.Lock()
+    self._watch = threading.Thread(target=self._keep_talking, daemon=True)
 
   def __enter__(self):
-    self._bar.start()
+    self._start = self._said = time.monotonic()
+    if self._total != 0 and not self._console.quiet:
+      self._watch.start()
     return self
 
   def __exit__(self, *exception):
-    self._bar.stop()
+    self._stopped.set()
+    if self._watch.is_alive():
+      self._watch.join()
+    self._over = exception[0] is None
+    if self._live.is_started:
+      self._live.stop()
+    elif self._over and self._total:
+      self.say()
+
+  @property
+  def seconds(self) -> float:
+    """Since the meter was entered."""
+    return time.monotonic() - self._start
 
   def advance(self, count: int):
     """Adds `count` that are done."""
-    self._done += count
-    now = time.monotonic()
+    self.reach(self._done + count)
+
+  def reach(self, done: int):
+    """Says that `done` are done in all."""
+    self._done = done
+    now = time.monotonic() - self._paused
     # From the first call on: before it, programs are compiled.
-    if self._done == count:
-      self._start, self._counted = now, count
-    speed = (self._done - self._counted) / max(now - self._start, 1e-9)
-    shown = f"{speed:.3g} a second" if speed else ""
-    self._bar.update(self._task, completed=self._done, speed=shown)
-    over = self._done == self._total
-    if self._console.is_terminal or not (over or now - self._last > INTERVAL):
+    if len(self._marks) > 1 and now - self._marks[-2][0] < 0.5:
+      self._marks.pop()
+    self._marks.append((now, done))
+    while len(self._marks) > 2 and self._marks[1][0] < now - _WINDOW:
+      self._marks.popleft()
+    self._phase = None
+    self._say_after(INTERVAL)
+
+  def say(self):
+    """Prints a line now, where none is redrawn."""
+    if not self._shows():
       return
-    self._last = now
-    left = (self._total - self._done) / speed if speed else 0
-    self._console.print(
-      f"{self._what} {self._done}/{self._total}"
-      + (f"  {shown}" if shown else "")
-      + (f"  {left:.0f} s left" if left else ""),
-      highlight=False,
-    )
+    with self._speaking:
+      self._said = time.monotonic()
+      parts = [
+        f"{time.strftime('%H:%M:%S')} {self._what}{self._count(' ')}",
+        *self.figures,
+        self._rate(),
+        self._time(),
+      ]
+      say(self._console, "  ".join(part for part in parts if part))
+
+  @contextlib.contextmanager
+  def phase(self, name: str) -> Iterator[None]:
+    """Names what is done instead of what is counted; its time is no part of
+    the speed."""
+    start = time.monotonic()
+    self._phase = name
+    try:
+      yield
+    finally:
+      self._phase = None
+      self._paused += time.monotonic() - start
+
+  @property
+  def speed(self) -> float:
+    """Things in a second, over the last half minute; 0 if not known yet."""
+    if len(self._marks) < 2:
+      return 0.0
+    (first, before), (last, after) = self._marks[0], self._marks[-1]
+    return (after - before) / max(last - first, 1e-9)
+
+  def _keep_talking(self):
+    if self._wait and self._stopped.wait(self._wait):
+      return
+    if self._redraws:
+      self._live.start(refresh=True)
+      return
+    while not self._stopped.wait(1):
+      self._say_after(SILENCE)
+
+  def _shows(self):
+    quiet = self._console.quiet or self._redraws or self._total == 0
+    return not quiet and self.seconds >= self._wait
+
+  def _say_after(self, interval):
+    if time.monotonic() - self._said > interval:
+      self.say()
+
+  def _count(self, before):
+    if self._total is None:
+      return ""
+    total = f"{self._total:,}"
+    return f"{before}{self._done:>{len(total)},}/{total}"
+
+  def _rate(self):
+    if self._phase:
+      return self._phase
+    return rate(self.speed * self._per, self._unit) if self.speed else ""
+
+  def _time(self):
+    if self._over:
+      return f"in {duration(self.seconds)}"
+    if self._total is None or not self.speed:
+      return f"{duration(self.seconds)} so far"
+    left = (self._total - self._done) / self.speed + self.later
+    return f"{duration(left)} left" if left >= 0.5 else ""
+
+  def _drawn(self):
+    """One line with bar, speed and time, and below it the figures.
+
+    What does not fit is left out whole: first the speed, then the bar, then
+    the last figures; the time never.
+    """
+    width = self._console.width
+    count, time_left = self._count(" "), self._time()
+    line = Text(self._what, no_wrap=True, overflow="crop")
+    room = width - len(self._what) - len(count) - 2 - _LEFT
+    with_rate = room - _RATE - 2 >= 6
+    if with_rate:
+      room -= _RATE + 2
+    if self._total and room >= 6:
+      self._append_bar(line, min(_BAR, room - 1))
+    line.append(count)
+    if with_rate:
+      line.append(f"  {self._rate():>{_RATE}}")
+    line.append(f"  {time_left}")
+    if not self.figures:
+      return line
+    below = "  ".join(self._fitting(width - 2))
+    line.append(f"\n  {below}")
+    return line
+
+  def _append_bar(self, line, width):
+    whole = min(width, width * self._done // self._total)
+    sign = "\u2501" if self._console.encoding.startswith("utf") else "-"
+    line.append(" ")
+    line.append(sign * whole, "green")
+    # Without colours the two could not be told apart.
+    rest = sign if self._console.color_system else " "
+    line.append(rest * (width - whole), "bright_black")
+
+  def _fitting(self, width):
+    for count in range(len(self.figures), 0, -1):
+      if len("  ".join(self.figures[:count])) <= width:
+        return self.figures[:count]
+    return [self.figures[0][:width]]
+
+
+def working(console: Console, what: str) -> Meter:
+  """A meter for work without a count; quick work shows nothing."""
+  return Meter(console, what, wait=1.0)
+
+
+def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+  """The items again; says on the standard error how far it is, if slow."""
+  # A console of its own, because standard error is another after a redirect.
+  with Meter(Console(stderr=True), what, total, wait=2.0) as meter:
+    for item in items:
+      yield item
+      meter.advance(1)

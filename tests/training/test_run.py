@@ -52,7 +52,8 @@ def test_run_folder(tiny_run):
     "samples.png",
   }
   for stage in workdir.STAGES:
-    assert list((folder / "tensorboard" / stage).glob("events.*"))
+    for run in ("train", "validation"):
+      assert list((folder / stage / run).glob("events.*"))
   assert "bars.npz: 58 training and 14 validation images of 8x8x1" in screen
   # Quiet about everything else: no warning, no traceback.
   assert "warning" not in screen.lower()

@@ -12,8 +12,9 @@ from vqvae_jax.data import cuts
 from vqvae_jax.data.augment import resolve_augment
 from vqvae_jax.data.images import Shape
 from vqvae_jax.data.sources import JoinedSource, open_dataset
-from vqvae_jax.data.split import Split, report
+from vqvae_jax.data.split import Split
 from vqvae_jax.errors import DataError
+from vqvae_jax.progress import counted
 
 # Splits of at most this size, decoded, are held in memory.
 MAX_MEMORY_BYTES = 2 * 2**30
@@ -186,7 +187,7 @@ def _common_shape(source, parts, config, expected=None):
       brought to one by `image_size`.
   """
   indices = np.concatenate(list(parts.values()))
-  shapes = report(
+  shapes = counted(
     (source.shape(int(i)) for i in indices), len(indices), "reading headers"
   )
   channels, first = 1, None

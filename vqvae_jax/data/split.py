@@ -2,9 +2,6 @@
 
 import concurrent.futures
 import os
-import sys
-import time
-from collections.abc import Iterable, Iterator
 
 import numpy as np
 from jaxtyping import Int, Int32, UInt8
@@ -12,6 +9,7 @@ from jaxtyping import Int, Int32, UInt8
 from vqvae_jax.data.images import Shape, fit
 from vqvae_jax.data.sources import Example, Source
 from vqvae_jax.errors import DataError
+from vqvae_jax.progress import counted
 
 
 class Split:
@@ -85,17 +83,7 @@ class Split:
     # Pillow decodes outside Python's lock.
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
       rows = pool.map(self._read, range(len(self)))
-      for i, row in enumerate(report(rows, len(self), what)):
+      for i, row in enumerate(counted(rows, len(self), what)):
         images[i] = row
     self.images = images
     self._source = None  # Its encoded images, or its array, may go.
-
-
-def report(items: Iterable, total: int, what: str) -> Iterator:
-  """The items again; says how far it is every two seconds."""
-  said = time.monotonic()
-  for done, item in enumerate(items):
-    if time.monotonic() - said > 2:
-      said = time.monotonic()
-      print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
-    yield item

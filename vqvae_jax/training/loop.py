@@ -17,6 +17,7 @@ from rich.console import Console
 from vqvae_jax.config import StageConfig
 from vqvae_jax.data import Data, eval_batches, make_train_iterator
 from vqvae_jax.errors import Interrupted, RunError
+from vqvae_jax.progress import say, working
 from vqvae_jax.sharding import local_rows, replicated, to_global
 from vqvae_jax.training import state as st
 from vqvae_jax.training.checkpoints import Checkpoints
@@ -81,6 +82,8 @@ def run_stage(
   pictures: Pictures,
   console: Console,
   built_upon: epath.PathLike | None = None,
+  title: str | None = None,
+  later: float = 0.0,
 ):
   """Trains one stage to its end, from its newest checkpoint if there is one.
 
@@ -98,13 +101,15 @@ def run_stage(
     console: for messages.
     built_upon: what was trained on this stage as it is, so that it must not
       change any more.
+    title: name of the stage on the screen, by default `name`.
+    later: expected seconds of the stages that follow.
 
   Raises:
     Interrupted: on SIGTERM or SIGINT, after the state was saved.
     RunError: if the loss is no longer finite, or the stage is not at its end
       though something was built upon it.
   """
-  workdir = epath.Path(workdir)
+  workdir, title = epath.Path(workdir), title or name
   iterator = make_train_iterator(
     data["train"],
     batch_size,
@@ -124,12 +129,13 @@ def run_stage(
   with Checkpoints(workdir / name) as checkpoints:
     start = checkpoints.latest_step
     if start is not None and start >= config.steps:
-      console.print(f"{name}: step {start} of {config.steps} is done already")
+      say(console, f"{title}: step {start} of {config.steps} is done already")
       return
-    state = _first_state(task, config, data, batch_size, mesh, key)
+    with working(console, f"{title}: preparing"):
+      state = _first_state(task, config, data, batch_size, mesh, key)
     if start is not None:
       state = checkpoints.restore(state, iterator)
-      console.print(f"{name}: resumed at step {start} of {config.steps}")
+      say(console, f"{title}: resumed at step {start} of {config.steps}")
     start = start or 0
     stopped = _stopped_early(state, config)
     if built_upon and not stopped:
@@ -145,6 +151,10 @@ def run_stage(
       steps=config.steps,
       batch_size=batch_size,
       console=console,
+      title=title,
+      likelihood=getattr(config, "likelihood", "gaussian"),
+      eval_every=config.eval_every,
+      later=later,
     )
 
     def save():
@@ -177,29 +187,36 @@ def run_stage(
         pending = step, metrics
         last = step == config.steps
         if step % config.eval_every == 0 or last:
-          measured, sums = evaluate(state)
-          state = select(state, measured["loss"])
+          with reporter.phase("evaluating"):
+            measured, sums = evaluate(state)
+            state = select(state, measured["loss"])
           report({f"validation_{k}": float(v) for k, v in measured.items()})
           pending = None
-          reporter.pictures(step, pictures(state.best, sums))
+          with reporter.phase("drawing"):
+            reporter.pictures(step, pictures(state.best, sums))
           stopped = _stopped_early(state, config)
           warning = task.warning(sums)
           if warning and (last or stopped):
-            console.print(f"warning: {warning}", highlight=False)
+            say(console, f"warning: {warning}")
         interruption.check(step)
         over = last or stopped or interruption.signum
         if step % config.checkpoint_every == 0 or over:
           if pending:
             report()
             pending = None
-          save()
+          with reporter.phase("saving"):
+            save()
         if interruption.signum:
           checkpoints.close()
           raise Interrupted(interruption.signum, name, step)
+      # Here, where the screen says what is waited for.
+      with reporter.phase("saving"):
+        checkpoints.close()
   if stopped and int(state.step) < config.steps:
-    console.print(
-      f"{name}: stopped at step {int(state.step)}, validation has not "
-      f"improved since step {int(state.best_step)}"
+    say(
+      console,
+      f"{title}: stopped at step {int(state.step)}, validation has not "
+      f"improved since step {int(state.best_step)}",
     )
 
 

@@ -1,20 +1,20 @@
 """What a run shows and writes: screen, metrics.jsonl, TensorBoard, pictures."""
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 
 import jax
 import numpy as np
 import tensorboardX
 from etils import epath
-from rich import progress
 from rich.console import Console
 
 from vqvae_jax.files import replace
+from vqvae_jax.progress import Meter
+from vqvae_jax.training.figures import chart, describe, with_units
 from vqvae_jax.training.pictures import png
-
-# Seconds between two lines where the screen cannot redraw one.
-PLAIN_INTERVAL = 10
 
 
 class Reporter:
@@ -34,16 +34,45 @@ class Reporter:
     steps: int,
     batch_size: int,
     console: Console,
+    title: str | None = None,
+    likelihood: str = "gaussian",
+    eval_every: int | None = None,
+    later: float = 0.0,
   ):
+    """Prepares the report.
+
+    Args:
+      workdir: the run folder.
+      stage: name in the metrics, and of its folder in `workdir`.
+      start: step that was done last.
+      steps: number of steps in all.
+      batch_size: images in a step.
+      console: for the progress.
+      title: name of the stage on the screen.
+      likelihood: of the tokenizer's pixels, which gives its error a unit.
+      eval_every: steps between two evaluations.
+      later: expected seconds of the stages that follow.
+    """
     self._workdir = epath.Path(workdir)
     self._stage = stage
+    self._title = title or stage
     self._steps = steps
     self._batch_size = batch_size
-    self._console = console
+    self._likelihood = likelihood
+    self._eval_every = eval_every or steps
+    self._later = later
     self._active = jax.process_index() == 0
-    self._timed: tuple[float, int] | None = None
-    self._last_plain = 0.0
     self._shown: dict[str, float] = {}
+    self._pauses: list[float] = []
+    self._meter = Meter(
+      console,
+      self._title,
+      steps,
+      done=start,
+      unit="images",
+      per=batch_size,
+      phase="compiling",
+    )
     if not self._active:
       return
     self._metrics_file = self._workdir / "metrics.jsonl"
@@ -51,63 +80,61 @@ class Reporter:
     # Object stores (gs://...) cannot append to a file.
     self._appends = "://" not in str(workdir)
     self._waiting: list[str] = []
-    self._board = tensorboardX.SummaryWriter(
-      str(self._workdir / "tensorboard" / stage), purge_step=start + 1
-    )
-    self._progress = progress.Progress(
-      progress.TextColumn("{task.description}"),
-      progress.BarColumn(bar_width=24),
-      progress.TextColumn("{task.completed}/{task.total}"),
-      progress.TextColumn("{task.fields[status]}"),
-      progress.TimeRemainingColumn(),
-      console=console,
-      disable=not console.is_terminal,
-    )
-    self._task = self._progress.add_task(
-      stage, total=steps, completed=start, status="compiling"
-    )
+    # Two runs, so that TensorBoard draws both in one chart; a folder for each
+    # stage, because what is beyond `start` is dropped from the whole folder.
+    self._boards = {
+      run: tensorboardX.SummaryWriter(
+        str(self._workdir / stage / run), purge_step=start + 1
+      )
+      for run in ("train", "validation")
+    }
+    settings = self._workdir / "config.json"
+    if settings.exists():
+      self._boards["train"].add_text("configuration", _code(settings))
 
   def __enter__(self):
     if self._active:
-      self._progress.start()
+      self._meter.__enter__()
     return self
 
   def __exit__(self, *exception):
     if self._active:
       self._flush()
-      self._progress.stop()
-      self._board.close()
+      self._meter.__exit__(*exception)
+      for board in self._boards.values():
+        board.close()
+
+  @contextlib.contextmanager
+  def phase(self, name: str) -> Iterator[None]:
+    """Names work that is no step: evaluating, drawing, saving."""
+    start = time.monotonic()
+    with self._meter.phase(name):
+      yield
+    self._pauses.append(time.monotonic() - start)
 
   def step(self, step: int, metrics: dict[str, float], *, write: bool):
     """Takes the metrics of one step; `write` also puts them on record."""
     if not self._active:
       return
-    now = time.monotonic()
-    since, at = self._timed or (now, step)
+    self._shown |= with_units(metrics, self._likelihood)
+    self._meter.figures = describe(self._shown)
+    self._meter.later = self._later + self._pauses_left(step)
+    self._meter.reach(step)
     if "validation_loss" in metrics:
-      # Evaluating is not a step's time.
-      self._timed = None
-    elif now - since > 1:
-      # Over at least a second, so that the figure can be read.
-      self._shown["images/s"] = (step - at) * self._batch_size / (now - since)
-      self._timed = now, step
-    else:
-      self._timed = since, at
-    for name in ("loss", "validation_loss"):
-      if name in metrics:
-        self._shown[name] = metrics[name]
-    self._show(step, now, always="validation_loss" in metrics)
+      self._meter.say()
     if not write:
       return
     line = {"stage": self._stage, "step": step}
-    if "images/s" in self._shown:
-      line["images_per_second"] = self._shown["images/s"]
+    if self._meter.speed:
+      line["images_per_second"] = self._meter.speed * self._batch_size
     line |= metrics
     self._waiting.append(json.dumps(line) + "\n")
     if self._appends or "validation_loss" in metrics:
       self._flush()
-    for name, value in metrics.items():
-      self._board.add_scalar(name, value, step)
+    for name, value in line.items():
+      if name not in ("stage", "step"):
+        run, tag = chart(self._title, name)
+        self._boards[run].add_scalar(tag, value, step)
 
   def pictures(self, step: int, pictures: dict[str, np.ndarray]):
     """Writes uint8 pictures [h, w, c] by name, the newest of each name."""
@@ -117,7 +144,9 @@ class Reporter:
     folder.mkdir(parents=True, exist_ok=True)
     for name, pixels in pictures.items():
       (folder / f"{name}.png").write_bytes(png(pixels))
-      self._board.add_image(name, pixels, step, dataformats="HWC")
+      self._boards["validation"].add_image(
+        f"pictures/{self._title}/{name}", pixels, step, dataformats="HWC"
+      )
 
   def _flush(self):
     if self._appends:
@@ -129,23 +158,16 @@ class Reporter:
       known.write_text(before + "".join(self._waiting))
     self._waiting = []
 
-  def _show(self, step, now, *, always):
-    status = "  ".join(
-      f"{name.replace('_', ' ')} {value:.4g}"
-      for name, value in self._shown.items()
-    )
-    self._progress.update(self._task, completed=step, status=status)
-    if self._console.is_terminal:
-      return
-    if always or now - self._last_plain > PLAIN_INTERVAL:
-      self._last_plain = now
-      left = self._progress.tasks[0].time_remaining
-      self._console.print(
-        f"{self._stage} {step}/{self._steps}  {status}"
-        + (f"  {left:.0f} s left" if left else ""),
-        highlight=False,
-        soft_wrap=True,
-      )
+  def _pauses_left(self, step):
+    """Expected seconds of the evaluations, pictures and saves to come."""
+    done = max(1, (step - 1) // self._eval_every)
+    left = -(-(self._steps - step) // self._eval_every)
+    return sum(self._pauses) / done * left
+
+
+def _code(path):
+  """A file as a block of code in Markdown."""
+  return "".join(f"    {line}\n" for line in path.read_text().splitlines())
 
 
 def forget_after(path: epath.Path, stage: str, step: int):

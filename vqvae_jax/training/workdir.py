@@ -1,11 +1,10 @@
 """The run folder: its configuration, its lock, what may change on resuming.
 
 config.json      settings, and what is known of the data
-tokenizer/       checkpoints of stage 1
-prior/           checkpoints of stage 2
+tokenizer/       checkpoints of stage 1; train/ and validation/ for TensorBoard
+prior/           the same of stage 2
 baseline/        in the place of both, of a model with one stage
 metrics.jsonl    one line for each reported step
-tensorboard/     the same for TensorBoard
 pictures/        reconstructions, samples, usage of the codebook
 """
 
