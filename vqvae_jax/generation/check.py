@@ -36,8 +36,8 @@ def verify(out: epath.PathLike, console: Console):
   if missing:
     number = len(missing)
     raise RunError(
-      f"{job.out}: {number} of {len(shards)} shards {_are(number)} missing, the "
-      f"first is {missing[0].number}; run the same command with --resume"
+      f"{job.out}: {number} of {len(shards)} shards {_are(number)} missing, "
+      f"the first is {missing[0].number}; run the same command with --resume"
     )
   with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
     kept = open_kept(job, settings, pool)

@@ -5,7 +5,6 @@ the device makes the next block.
 import concurrent.futures
 import dataclasses
 import hashlib
-import shlex
 import time
 from collections.abc import Iterator
 
@@ -34,7 +33,8 @@ from vqvae_jax.generation.shards import (
   Shard,
   plan,
 )
-from vqvae_jax.progress import Meter, duration, rate, say
+from vqvae_jax.generation.summary import summarise
+from vqvae_jax.progress import Meter, say
 from vqvae_jax.sharding import local_mesh, start_processes
 
 # Seconds that a process of a cluster waits for the others when it has ended,
@@ -130,7 +130,7 @@ def _generate(config, console):
     _mend(config, job, kept, done, console)
     block = config.batch_size * model.mesh.size
     todo = [shard for shard in mine if not job.has(shard)]
-    made = _write(job, kept, planned, todo, block, console)
+    speed = _write(job, kept, planned, todo, block, console)
     left = sum(not job.has(shard) for shard in shards)
     if left:
       say(
@@ -140,7 +140,8 @@ def _generate(config, console):
       )
       return
     _complete(config, job, kept, shards, planned, console)
-    _summarise(config, model, job, shards, made, started, console)
+    seconds = time.monotonic() - started
+    summarise(job, kept, shards, model.config.dataset, seconds, speed, console)
 
 
 def _share(config):
@@ -236,15 +237,14 @@ def _write(
   todo: list[Shard],
   block: int,
   console: Console,
-) -> tuple[int, float]:
+) -> float:
   """Makes shards, those last that another process is making, if it fails.
 
   Returns:
-    made: images that this process made.
-    seconds: how long that took, without compiling.
+    speed: images in a second, at the end.
   """
   if not todo:
-    return 0, 0.0
+    return 0.0
   say(console, "compiling")
   taken = []
   total = sum(shard.count for shard in todo)
@@ -265,7 +265,7 @@ def _write(
       make(shard)
     for shard in list(taken):
       make(shard, lambda number=shard.number: _wait(console, number))
-    return total, meter.seconds
+    return meter.speed
 
 
 def _wait(console, what):
@@ -286,7 +286,9 @@ def _write_shard(job, kept, planned, shard, blocks, meter):
   kept.write(shard, labels, images())
   sources = None
   if planned.origins:
-    sources = [_named(planned.origins, rows) for rows in _rows(planned, numbers)]
+    sources = [
+      _named(planned.origins, rows) for rows in _rows(planned, numbers)
+    ]
   digest = kept.digest(shard, labels)
   job.write(shard, labels, checksum.hexdigest(), digest, sources)
 
@@ -301,8 +303,7 @@ def _named(origins, rows):
   if files is None:
     return [{"index": row} for row in rows]
   return [
-    {"index": row, "file": file}
-    for row, file in zip(rows, files, strict=True)
+    {"index": row, "file": file} for row, file in zip(rows, files, strict=True)
   ]
 
 
@@ -321,27 +322,3 @@ def _complete(config, job, kept, shards, planned, console):
         raise RunError(wrong)
       say(console, wrong.removesuffix(f"; {finish.REPAIR}"))
     finish.complete(job, kept, shards, planned)
-
-
-def _summarise(config, model, job, shards, made, started, console):
-  """Says what there is now, and what to do with it."""
-  settings = job.settings()
-  count, seconds = made
-  classes = finish.counted_classes(job, shards, settings)
-  speed = f", {rate(count / seconds, 'images')}" if count and seconds else ""
-  images = "image" if settings["num_images"] == 1 else "images"
-  took = duration(time.monotonic() - started)
-  say(
-    console,
-    f"{settings['num_images']:,} {images} in {job.out} ({took}{speed})",
-  )
-  line = finish.absent_line(settings, classes)
-  if line:
-    say(console, line)
-  for text in check.strays(job, kept_of(job, settings), settings, job.labels(shards)):
-    say(console, f"note: {text}")
-  say(console, f"the first of them: {job.out / finish.GRID}")
-  say(console, f"what they are, and how to load them: {job.out / finish.CARD}")
-  study = ["python", "-m", "vqvae_jax.study"]
-  study.append(f"--dataset={model.config.dataset}")
-  say(console, f"do they help a classifier? {shlex.join(study)}")

@@ -66,9 +66,7 @@ def check_room(
     )
 
 
-def check_block(
-  batch_size: int, mesh: Mesh, shape: tuple[int, int, int]
-):
+def check_block(batch_size: int, mesh: Mesh, shape: tuple[int, int, int]):
   """Raises `ConfigError` if one block's images alone exceed the memory."""
   device = mesh.devices.flat[0]
   images = batch_size * int(np.prod(shape, dtype=np.int64)) * 4 * _COPIES

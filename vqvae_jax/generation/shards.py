@@ -86,9 +86,7 @@ class Job:
     if not self.out.exists():
       return
     if not self.out.is_dir():
-      raise RunError(
-        f"{self.out} is a file, not a folder; name another --out"
-      )
+      raise RunError(f"{self.out} is a file, not a folder; name another --out")
     # Listed before the job is looked for: another worker may begin it now, and
     # writes its file before all others.
     present = [p.name for p in self.out.iterdir()]
@@ -96,8 +94,8 @@ class Job:
       foreign = [name for name in present if not name.startswith(JOB)]
       if foreign:
         raise RunError(
-          f"{self.out} is not empty (it holds {foreign[0]!r}), and no job that "
-          "could be resumed; name another --out"
+          f"{self.out} is not empty, and no job that could be resumed: it "
+          f"holds {foreign[0][:80]!r}; name another --out"
         )
     for link in links(self.out):
       raise RunError(
@@ -189,7 +187,9 @@ class Job:
     """
     path = self.out / JOB
     if not path.exists():
-      raise RunError(f"{self.out} holds no job of sample.py: no {JOB}")
+      raise RunError(
+        f"{self.out} is not the folder of a job: {JOB} is not there"
+      )
     settings = _read(
       path,
       (
@@ -242,9 +242,9 @@ class Job:
     if {key: record.get(key) for key in expected} != expected:
       return "is of another shard"
     labels = record["labels"]
-    if not isinstance(labels, list) or not all(
-      type(n) is int and 0 <= n < self._classes for n in labels
-    ):
+    if not isinstance(labels, list) or any(type(n) is not int for n in labels):
+      return "cannot be read: it is broken"
+    if not all(0 <= n < self._classes for n in labels):
       return "has labels of no class"
     if len(labels) != shard.count:
       return f"has {len(labels)} labels of {shard.count}"

@@ -35,8 +35,8 @@ def check_names(class_names: Sequence[str]):
       seen[name] = label
       continue
     raise ConfigError(
-      f"--format=tfds cannot hold class {label}, {name[:60]!r}: {wrong}; rename "
-      "it and train again, or use --format=png or npz"
+      f"--format=tfds cannot hold class {label}, {name[:60]!r}: {wrong}; "
+      "rename it and train again, or use --format=png or npz"
     )
 
 

@@ -41,7 +41,9 @@ def links(root: epath.Path) -> Iterator[epath.Path]:
 def _listed(root):
   if "://" in str(root):
     # Buckets have no links.
-    return [(p.name, "folder" if p.is_dir() else "file") for p in root.iterdir()]
+    return [
+      (p.name, "folder" if p.is_dir() else "file") for p in root.iterdir()
+    ]
   with os.scandir(root) as found:
     return [(entry.name, _kind(entry)) for entry in found]
 
