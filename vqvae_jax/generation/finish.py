@@ -30,6 +30,7 @@ REPAIR = "run the same command with --resume --repair"
 def complete(job: Job, kept: Format, shards: Sequence[Shard], planned: Plan):
   """Writes all that goes with the shards, the manifest last."""
   settings = job.settings()
+  replace_shared(job.out / JOB, pretty_json(settings))
   names = settings["class_names"]
   pixels = overview(kept, shards, planned, names, settings["mode"])
   replace_shared(job.out / GRID, png(pixels))
@@ -66,7 +67,7 @@ def mistake(job: Job, kept: Format, shards: Sequence[Shard]) -> str | None:
 
 def owned(kept: Format, settings: dict[str, Any]) -> set[str]:
   """Names of the files beside the shards."""
-  return {JOB, MANIFEST, *_extras(kept, settings)}
+  return {MANIFEST, *_extras(kept, settings)}
 
 
 def counted_classes(
@@ -108,7 +109,7 @@ def absent_line(settings: dict[str, Any], classes: list[dict[str, Any]]):
 
 def _extras(kept, settings):
   sources = (SOURCES,) if settings["mode"] != "prior" else ()
-  return (CARD, GRID, *sources, *kept.extras)
+  return (JOB, CARD, GRID, *sources, *kept.extras)
 
 
 def _manifest(job, kept, shards, settings):
