@@ -11,7 +11,7 @@ from etils import epath
 from jaxtyping import UInt8
 
 from vqvae_jax.files import replace
-from vqvae_jax.generation.formats import class_folders
+from vqvae_jax.generation.folders import file_names
 from vqvae_jax.study import report_gates
 from vqvae_jax.study import report_tables as tables
 from vqvae_jax.study.report_numbers import (
@@ -270,7 +270,7 @@ def _sheets(sheets):
   if not sheets:
     return
   yield Heading("Samples and nearest neighbours")
-  files = class_folders(list(sheets))
+  files = file_names(list(sheets))
   for name, (title, pixels) in zip(files, sheets.items(), strict=True):
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     yield Picture(f"sheet_{name}.png", png(pixels), title)
