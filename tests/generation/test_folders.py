@@ -13,11 +13,13 @@ from vqvae_jax.generation.folders import class_folders, file_names
 
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal")
 FASHION += ("Shirt", "Sneaker", "Bag", "Ankle boot")
-HOSTILE = ["", " ", ".", "..", "/", "a/b", "../x", "con", "CON.txt", "nul", "a."]
-HOSTILE += ["a ", " a", "a\nb", "\x00", "x" * 300, "\u00e4" * 200, "\udce4", "a:b"]
-HOSTILE += ["__MACOSX", "@eaDir", "train", "Test", "val", "unlabelled", "*", "?"]
-HOSTILE += ["A", "a", "\u00e4", "a\u0308", "\u202egpj", "lost+found", "~", "-rf"]
-HOSTILE += ["\u732b", "\u043a\u043e\u0442", "\U0001f600", "ss", "\u00df", "LPT1"]
+HOSTILE = [
+  *("", " ", ".", "..", "/", "a/b", "../x", "con", "CON.txt", "nul", "a."),
+  *("a ", " a", "a\nb", "\x00", "x" * 300, "\u00e4" * 200, "\udce4", "a:b"),
+  *("__MACOSX", "@eaDir", "train", "Test", "val", "unlabelled", "*", "?"),
+  *("A", "a", "\u00e4", "a\u0308", "\u202egpj", "lost+found", "~", "-rf"),
+  *("\u732b", "\u043a\u043e\u0442", "\U0001f600", "ss", "\u00df", "LPT1"),
+]
 ALPHABETS = ("abcXYZ _-.", "\u00e4\u00f6\u00fc\u00df", "\u043a\u043e\u0442")
 ALPHABETS += ("\u65e5\u672c\u8a9e", "0123456789", "\u05d0\u05d1", "/:. \\\n")
 
@@ -106,7 +108,7 @@ def test_image_folder_numbers_the_classes_as_the_set(tmp_path):
     sets.make(out, names, num_images=count, shard_size=count)
     index = find_classes(out / "images")
     classes = json.loads((out / "manifest.json").read_text())["classes"]
-    assert [index[c["folder"]] for c in classes] == [c["label"] for c in classes]
+    assert all(index[c["folder"]] == c["label"] for c in classes)
     assert [c["name"] for c in classes] == list(names)
     for number in range(count):
       (path,) = (out / "images").glob(f"*/{number:08d}.png")
@@ -123,8 +125,10 @@ def test_a_class_without_images_has_no_folder(tmp_path):
   assert sorted(p.name for p in (tmp_path / "images").iterdir()) == ["01", "04"]
   manifest = json.loads((tmp_path / "manifest.json").read_text())
   assert [c["count"] for c in manifest["classes"]] == [3, 0, 0, 2]
-  line = "2 classes have no image (02, 03), so ImageFolder would number the others 0 to 1"
-  assert line in screen
+  assert (
+    "2 classes have no image (02, 03), so ImageFolder would number the others "
+    "0 to 1" in screen
+  )
   card = (tmp_path / "README.md").read_text()
   code = card.split("```python")[1].split("```")[0]
   assert "label_of[data.classes[index]]" in code
