@@ -67,7 +67,7 @@ def card(settings: dict[str, Any], classes: list[dict[str, Any]]) -> str:
   parts = [
     _front_matter(settings),
     f"# {settings['num_images']:,} synthetic images\n",
-    "**Synthetic: made by a computer, not taken of anything.** "
+    "**Synthetic: made by a model, not photographed or measured.** "
     f"{_HOW[settings['mode']]}\n",
     _table(settings, about),
     _classes(classes),

@@ -163,6 +163,7 @@ def _check_limits(config, model, job):
   if config.mode == "reconstruct":
     images = min(images, model.spec.num_validation)
   shards = -(-images // config.shard_size)
+  limits.check_listed(images)
   if shards > MAX_SHARDS:
     raise ConfigError(
       f"--shard-size {config.shard_size:,} divides {images:,} images into "

@@ -19,6 +19,17 @@ _LISTED = 40
 _COPIES = 3
 
 
+def check_listed(num_images: int):
+  """Raises `ConfigError` if the labels alone do not fit in memory."""
+  listed = num_images * _LISTED
+  if listed > _memory():
+    raise ConfigError(
+      f"--num-images {num_images:,}: their labels alone need "
+      f"{_size(listed)} of memory, more than the {_size(_memory())} of this "
+      "machine; make several smaller sets"
+    )
+
+
 def check_room(
   out: epath.Path,
   kind: str,
@@ -27,7 +38,7 @@ def check_room(
   done: int,
   shape: tuple[int, int, int],
 ):
-  """Refuses a job that cannot fit, by what it needs at the least.
+  """Refuses a job that does not fit on the disk, by what it needs at the least.
 
   Args:
     out: folder of the job.
@@ -40,13 +51,6 @@ def check_room(
   Raises:
     ConfigError: naming what is needed and what there is.
   """
-  listed = num_images * _LISTED
-  if listed > _memory():
-    raise ConfigError(
-      f"--num-images {num_images:,}: their labels alone need "
-      f"{_size(listed)} of memory, more than the {_size(_memory())} of this "
-      "machine; make several smaller sets"
-    )
   if "://" in str(out):
     return
   pixels = num_images * int(np.prod(shape, dtype=np.int64))
@@ -77,7 +81,7 @@ def check_block(batch_size: int, mesh: Mesh, shape: tuple[int, int, int]):
   if images > limit:
     raise ConfigError(
       f"--batch-size {batch_size:,} needs {_size(images)} or more of memory, "
-      f"and there are {_size(limit)}; try {max(1, batch_size // 100):,}"
+      f"and there are {_size(limit)}; the default, 250, suits most"
     )
 
 

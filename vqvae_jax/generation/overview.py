@@ -46,6 +46,7 @@ def overview(
   numbers = np.array([n for _, row in rows for n in row])
   found = _read(kept, shards, planned, numbers)
   blank = np.full(planned.shape, 255, np.uint8)
+  width = max(len(row) for _, row in rows)
   cells, names = [], []
   previous = None
   for label, row in rows:
@@ -59,12 +60,12 @@ def overview(
         names.append(name if label != previous else "")
       cells.extend(images)
       pad = _enlarged(blank[None], images.shape[-1] == 3)[0]
-      cells.extend([pad] * (COLUMNS - len(images)))
+      cells.extend([pad] * (width - len(images)))
     previous = label
   if not any(names):
     names = []
-  columns = [str(n + 1) for n in range(COLUMNS)]
-  return grid(np.stack(cells), COLUMNS, names, columns)
+  columns = [str(n + 1) for n in range(width)]
+  return grid(np.stack(cells), width, names, columns)
 
 
 def _rows(labels, lines):
