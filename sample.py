@@ -17,7 +17,7 @@ def main() -> int:
     # Here, so that --help and mistakes answer at once.
     from vqvae_jax.generation import generate
 
-    generate(config)
+    generate(config, advise=True)
 
   return cli.run(
     SampleConfig, action, __doc__, resume="--resume goes on from here"

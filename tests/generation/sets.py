@@ -1,5 +1,6 @@
 """Jobs without a model: their images are drawn by NumPy, in milliseconds."""
 
+import contextlib
 import types
 
 import numpy as np
@@ -72,9 +73,9 @@ def make_plan(config, model) -> Plan:
   )
 
 
-def make(out, names=("cat", "dog"), shape=(4, 4, 1), **changes) -> str:
-  """Runs a job of a model that is not there; gives what the screen showed."""
-  settings = {"num_images": 5, "shard_size": 3, "batch_size": 1} | changes
+@contextlib.contextmanager
+def patched(names=("cat", "dog"), shape=(4, 4, 1)):
+  """Jobs load a model that is not there."""
   model = types.SimpleNamespace(
     spec=spec(names, shape),
     mesh=make_mesh(),
@@ -83,7 +84,18 @@ def make(out, names=("cat", "dog"), shape=(4, 4, 1), **changes) -> str:
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(job, "load", lambda *_: model)
     patch.setattr(modes, "make_plan", make_plan)
-    return tiny.sample(SampleConfig(workdir="r/run", out=str(out), **settings))
+    yield patch
+
+
+def settings(out, **changes) -> SampleConfig:
+  base = {"num_images": 5, "shard_size": 3, "batch_size": 1}
+  return SampleConfig(workdir="r/run", out=str(out), **(base | changes))
+
+
+def make(out, names=("cat", "dog"), shape=(4, 4, 1), **changes) -> str:
+  """Runs a job of a model that is not there; gives what the screen showed."""
+  with patched(names, shape):
+    return tiny.sample(settings(out, **changes))
 
 
 def verify(out) -> str:

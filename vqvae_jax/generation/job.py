@@ -33,7 +33,7 @@ from vqvae_jax.generation.shards import (
   Shard,
   plan,
 )
-from vqvae_jax.generation.summary import summarise
+from vqvae_jax.generation.summary import advise_next, summarise
 from vqvae_jax.progress import Meter, say
 from vqvae_jax.sharding import local_mesh, start_processes
 
@@ -42,7 +42,12 @@ from vqvae_jax.sharding import local_mesh, start_processes
 PATIENCE = 30 * 24 * 3600
 
 
-def generate(config: SampleConfig, console: Console | None = None):
+def generate(
+  config: SampleConfig,
+  console: Console | None = None,
+  *,
+  advise: bool = False,
+):
   """Writes the images that the settings ask for; see `shards` for where.
 
   Image n sits in block n // B of a compiled per-device batch of B images, so
@@ -52,6 +57,7 @@ def generate(config: SampleConfig, console: Console | None = None):
   Args:
     config: of the job.
     console: where messages go, by default the standard output.
+    advise: say at the end what can be done with the images.
 
   Raises:
     UserError: in one line, what is wrong with the settings or a folder.
@@ -65,7 +71,7 @@ def generate(config: SampleConfig, console: Console | None = None):
     if config.verify:
       check.verify(config.out, console)
     else:
-      _generate(config, console)
+      _generate(config, console, advise)
   except OSError as error:
     where = error.filename or config.out
     raise RunError(
@@ -98,7 +104,7 @@ def _kept(config):
   )
 
 
-def _generate(config, console):
+def _generate(config, console, advise):
   index, workers = _share(config)
   started = time.monotonic()
   job = Job(config.out)
@@ -141,7 +147,9 @@ def _generate(config, console):
       return
     _complete(config, job, kept, shards, planned, console)
     seconds = time.monotonic() - started
-    summarise(job, kept, shards, model.config.dataset, seconds, speed, console)
+    summarise(job, kept, shards, seconds, speed, console)
+  if advise:
+    advise_next(job, model.config.dataset, console)
 
 
 def _share(config):

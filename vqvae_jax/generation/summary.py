@@ -15,18 +15,16 @@ def summarise(
   job: Job,
   kept: Format,
   shards: Sequence[Shard],
-  dataset: str,
   seconds: float,
   speed: float,
   console: Console,
 ):
-  """Says what there is now, and what to do with it.
+  """Says what there is now.
 
   Args:
     job: the folder.
     kept: the shards' files.
     shards: all of them.
-    dataset: `--dataset` of the run.
     seconds: what this process took.
     speed: images in a second; 0 if it made none.
     console: where to say it.
@@ -45,6 +43,16 @@ def summarise(
     say(console, line)
   for text in check.strays(job, kept, settings, job.labels(shards))[:5]:
     say(console, f"note: {text}")
+
+
+def advise_next(job: Job, dataset: str, console: Console):
+  """Says what can be done with a set.
+
+  Args:
+    job: the folder.
+    dataset: `--dataset` of the run.
+    console: where to say it.
+  """
   say(console, f"the first of them: {job.out / finish.GRID}")
   say(console, f"what they are, and how to load them: {job.out / finish.CARD}")
   study = shlex.join(
