@@ -32,7 +32,19 @@ _DEVICES |= {f"lpt{n}" for n in "0123456789\u00b9\u00b2\u00b3"}
 _SKIPPED = frozenset(
   ("__macosx", "__pycache__", "@eadir", "@recycle", "#recycle", "#snapshot")
   + ("$recycle.bin", "system volume information", "lost+found", "thumbs.db")
-  + ("desktop.ini", "train", "training", "val", "valid", "validation", "dev")
+  + (
+    "desktop.ini",
+    "ehthumbs.db",
+    "picasa.ini",
+    "@__thumb",
+    "holdout",
+    "train",
+    "training",
+    "val",
+    "valid",
+    "validation",
+    "dev",
+  )
   + ("test", "testing", "eval", "evaluation", "unlabeled", "unlabelled")
 )
 _MAX_BYTES = 255

@@ -5,6 +5,7 @@ the device makes the next block.
 import concurrent.futures
 import dataclasses
 import hashlib
+import re
 import time
 from collections.abc import Iterator
 
@@ -15,7 +16,7 @@ from rich.console import Console
 
 import vqvae_jax
 from vqvae_jax.config import SampleConfig
-from vqvae_jax.errors import ConfigError, RunError
+from vqvae_jax.errors import RunError
 from vqvae_jax.files import expand
 from vqvae_jax.generation import check, finish, limits, modes
 from vqvae_jax.generation.blocks import Blocks
@@ -26,7 +27,6 @@ from vqvae_jax.generation.load import load
 from vqvae_jax.generation.plan import Plan
 from vqvae_jax.generation.shards import (
   MANIFEST,
-  MAX_SHARDS,
   RECORDS,
   Checksum,
   Job,
@@ -78,7 +78,9 @@ def generate(
       f"{where}: {error.strerror or error}; {_kept(config)}"
     ) from error
   except (MemoryError, jax.errors.JaxRuntimeError) as error:
-    if not isinstance(error, MemoryError) and "memory" not in str(error):
+    if isinstance(error, jax.errors.JaxRuntimeError) and not re.search(
+      "RESOURCE_EXHAUSTED|[Oo]ut of memory", str(error)
+    ):
       raise
     raise RunError(
       f"--batch-size {config.batch_size:,} needs more memory than there is; "
@@ -113,7 +115,7 @@ def _generate(config, console, advise):
   if config.dataset is not None:
     # Where the images are now; that they are the same is checked.
     model.config = dataclasses.replace(model.config, dataset=config.dataset)
-  _check_limits(config, model, job)
+  limits.check(config, model.spec, model.mesh, job)
   check_format(config.format, model.spec.class_names)
   line = explained(config.labels, model.spec)
   if line:
@@ -141,8 +143,9 @@ def _generate(config, console, advise):
     if left:
       say(
         console,
-        f"{len(mine):,} shards are whole; {left:,} of other workers are not "
-        "yet",
+        f"the shards of this worker are whole ({len(mine):,} of "
+        f"{len(shards):,}); those of other workers are not all ({left:,} "
+        "missing)",
       )
       return
     _complete(config, job, kept, shards, planned, console)
@@ -162,38 +165,6 @@ def _share(config):
     wait_at_exit=PATIENCE,
   )
   return jax.process_index(), jax.process_count()
-
-
-def _check_limits(config, model, job):
-  """Refuses what cannot be done, before anything is written."""
-  # Reconstructions are at most as many as the validation images.
-  images = config.num_images
-  if config.mode == "reconstruct":
-    images = min(images, model.spec.num_validation)
-  shards = -(-images // config.shard_size)
-  limits.check_listed(images)
-  if shards > MAX_SHARDS:
-    raise ConfigError(
-      f"--shard-size {config.shard_size:,} divides {images:,} images into "
-      f"{shards:,} shards, and {MAX_SHARDS:,} are allowed; make it larger"
-    )
-  block = config.batch_size * model.mesh.size
-  if images + block >= 2**31:
-    raise ConfigError(
-      f"--num-images {images:,} and a block of {block:,} images are not below "
-      f"{2**31:,} together, the numbers that images can have"
-    )
-  limits.check_block(config.batch_size, model.mesh, model.spec.image_shape)
-  records = job.out / RECORDS
-  done = len(list(records.glob("*.json"))) if records.exists() else 0
-  limits.check_room(
-    job.out,
-    config.format,
-    images,
-    shards,
-    min(done, shards),
-    model.spec.image_shape,
-  )
 
 
 def _settings(config, model, planned):

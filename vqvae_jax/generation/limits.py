@@ -7,7 +7,10 @@ import numpy as np
 from etils import epath
 from jax.sharding import Mesh
 
+from vqvae_jax.config import SampleConfig
+from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ConfigError
+from vqvae_jax.generation.shards import MAX_SHARDS, RECORDS, Job
 
 # Of a file system: a file takes at least one.
 _BLOCK = 4096
@@ -17,6 +20,42 @@ _COMPRESSED = 1 / 100
 _LISTED = 40
 # Copies of a block's images in float32 that its making needs at least.
 _COPIES = 3
+
+
+def check(config: SampleConfig, spec: DataSpec, mesh: Mesh, job: Job):
+  """Refuses what cannot be done, before anything is written.
+
+  Args:
+    config: of the job.
+    spec: of the run's data.
+    mesh: the devices that make the images.
+    job: the folder.
+
+  Raises:
+    ConfigError: naming the flag, what it needs and what there is.
+  """
+  images = config.num_images
+  if config.mode == "reconstruct":
+    images = min(images, spec.num_validation)
+  check_listed(images)
+  shards = -(-images // config.shard_size)
+  if shards > MAX_SHARDS:
+    raise ConfigError(
+      f"--shard-size {config.shard_size:,} divides {images:,} images into "
+      f"{shards:,} shards, and {MAX_SHARDS:,} are allowed; make it larger"
+    )
+  block = config.batch_size * mesh.size
+  if images + block >= 2**31:
+    raise ConfigError(
+      f"--num-images {images:,} and a block of {block:,} images are not below "
+      f"{2**31:,} together, the numbers that images can have"
+    )
+  check_block(config.batch_size, mesh, spec.image_shape)
+  records = job.out / RECORDS
+  done = len(list(records.glob("*.json"))) if records.exists() else 0
+  check_room(
+    job.out, config.format, images, shards, min(done, shards), spec.image_shape
+  )
 
 
 def check_listed(num_images: int):
