@@ -102,7 +102,9 @@ def test_file_names_are_legal_and_distinct():
 
 
 def test_image_folder_numbers_the_classes_as_the_set(tmp_path):
-  for n, names in enumerate((FASHION, HOSTILE, ["hot dog", "hot-sauce"])):
+  reserved = ["train", "CON", "a/b", "x.", "__MACOSX"]
+  lists = FASHION, HOSTILE, ["hot dog", "hot-sauce"], reserved
+  for n, names in enumerate(lists):
     out = tmp_path / str(n)
     count = 2 * len(names)
     sets.make(out, names, num_images=count, shard_size=count)
@@ -113,7 +115,9 @@ def test_image_folder_numbers_the_classes_as_the_set(tmp_path):
     for number in range(count):
       (path,) = (out / "images").glob(f"*/{number:08d}.png")
       assert index[path.parent.name] == number % len(names)
-    # Our own reader finds as many classes, in the same order.
+    if names is HOSTILE:  # Our own reader refuses some of these by name.
+      continue
+    # It finds as many classes, in the same order.
     source = open_dataset(f"folder:{out}/images").splits["train"]()
     assert len(source.class_names) == len(names)
     assert np.bincount(source.labels).tolist() == [2] * len(names)
