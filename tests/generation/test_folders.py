@@ -97,8 +97,8 @@ def test_all_folders_are_numbered_where_sorting_would_mix_them():
 
 
 def test_file_names_are_legal_and_distinct():
-  names = file_names(["vqvae", "ae", "a/b", "a_b", ""])
-  assert names == ["vqvae", "ae", "a_b_2", "a_b_3", "_4"]
+  names = file_names(["vqvae", "ae", "a/b", "a_b", "", "A (x)"])
+  assert names == ["vqvae", "ae", "a_b_2", "a_b_3", "_4", "A__x_"]
 
 
 def test_image_folder_numbers_the_classes_as_the_set(tmp_path):

@@ -13,6 +13,7 @@ one holds for all folders of a set:
 `manifest.json` says which rule holds, and gives the folder of each class.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -75,8 +76,11 @@ def folder_rule(class_names: Sequence[str]) -> str:
 
 
 def file_names(names: Sequence[str]) -> list[str]:
-  """Legal and distinct file names, in any order."""
-  mended = [_mended(name) for name in names]
+  """Distinct file names, in any order, that are safe in links, too."""
+  mended = [
+    re.sub("[^A-Za-z0-9._-]", "_", name[:_MAX_CUT]).lstrip(".")
+    for name in names
+  ]
   folded = [_fold(name) for name in mended]
   return [
     name if name and folded.count(fold) == 1 else f"{name}_{number}"
