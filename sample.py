@@ -22,7 +22,7 @@ def main() -> int:
     def action(config):
       from vqvae_jax.generation import generate
 
-      generate(config)
+      generate(config, advise=True)
 
     return cli.run(
       SampleConfig, action, __doc__, first=first.SAMPLE, resume=RESUME

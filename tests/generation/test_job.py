@@ -16,7 +16,7 @@ from PIL import Image
 
 import vqvae_jax
 from vqvae_jax.errors import RunError
-from vqvae_jax.generation import modes, shards
+from vqvae_jax.generation import job, modes, shards
 
 
 def test_every_image_once_and_where_it_belongs(whole, settings):
@@ -190,7 +190,9 @@ def test_a_full_disk_loses_nothing(whole, settings, tmp_path, monkeypatch):
     real(path, content)
 
   monkeypatch.setattr(formats, "replace", full)
-  with pytest.raises(RunError, match="No space left on device; what is whole"):
+  with pytest.raises(
+    RunError, match="No space left .*1 of 3 shards are whole and"
+  ):
     tiny.sample(config)
   monkeypatch.setattr(formats, "replace", real)
   tiny.sample(dataclasses.replace(config, resume=True))
@@ -207,7 +209,7 @@ def test_a_full_disk_under_a_tfds_set(settings, tmp_path, monkeypatch):
   config = dataclasses.replace(settings, out=str(tmp_path), format="tfds")
   with monkeypatch.context() as patch:
     patch.setattr(array_record_module, "ArrayRecordWriter", Full)
-    with pytest.raises(RunError, match="No space left .*what is whole stays"):
+    with pytest.raises(RunError, match="No space left .*no image is whole"):
       tiny.sample(config)
   assert not list(tmp_path.glob("records/*.json"))
 
@@ -220,7 +222,7 @@ def test_a_folder_that_cannot_be_written(settings, tmp_path):
   assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_shard_that_another_process_makes_is_left_to_it(settings, tmp_path):
+def test_a_shard_of_a_process_that_dies_is_taken_over(settings, tmp_path):
   config = dataclasses.replace(settings, out=str(tmp_path), resume=True)
   (tmp_path / "records").mkdir()
   shard = shards.plan(40, 15)[1]
@@ -238,7 +240,17 @@ def test_a_shard_that_another_process_makes_is_left_to_it(settings, tmp_path):
 
   with contextlib.ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
     patch.setattr(shards.Job, "open", locked)
-    with pytest.raises(RunError, match="1 shards, the first is 1, are being"):
-      tiny.sample(config)
-  tiny.sample(config)
+    patch.setattr(shards, "WAIT", 0.1)
+    wait = job._wait
+
+    def dies(console, number):
+      wait(console, number)
+      stack.close()
+
+    patch.setattr(job, "_wait", dies)
+    screen = tiny.sample(config)
+  assert "waiting for another process (shard 1)" in screen
+  assert "40 images in" in screen
   assert len(files(tmp_path)) == 40
+  left = [p.name for p in tmp_path.rglob("*") if p.suffix in (".lock",)]
+  assert left == []

@@ -43,19 +43,26 @@ def test_verify_finds_what_is_broken(kind, settings, tmp_path):
   for bad in (good[: len(good) // 2], changed, b""):
     path.write_bytes(bad)
     for check in (verify, lambda config: tiny.sample(again)):
-      with pytest.raises(RunError, match="shard 1 .*records/00001.json away"):
+      with pytest.raises(RunError, match="shard 1 .*--resume --repair"):
         check(config)
     assert path.read_bytes() == bad
   path.unlink()
-  with pytest.raises(RunError, match=f"{path.name} is missing"):
-    verify(config)
-  record = tmp_path / "records" / "00001.json"
-  record.unlink()
-  with pytest.raises(RunError, match="1 of 3 shards are missing"):
+  noun = "image" if kind == "png" else "file"
+  with pytest.raises(
+    RunError, match=f"1 {noun} of shard 1 is missing .*{path.name}.*--repair"
+  ):
     verify(config)
   # What the messages advise.
-  tiny.sample(again)
+  record = tmp_path / "records" / "00001.json"
+  assert "making it again" in tiny.sample(
+    dataclasses.replace(again, repair=True)
+  )
   assert path.read_bytes() == good
+  record.unlink()
+  with pytest.raises(RunError, match="1 of 3 shards is missing.*--resume"):
+    verify(config)
+  tiny.sample(again)
+  verify(config)
   # Whole images of another place are found, too.
   swapped = json.loads(record.read_text())
   swapped["sha256"] = "0" * 64
@@ -69,18 +76,24 @@ def change(path, **values):
   path.write_text(json.dumps(content))
 
 
-def test_verify_merges_the_records_and_else_only_reads(job):
+def test_verify_only_reads(job):
   out = pathlib.Path(job.out)
   manifest = out / "manifest.json"
   before = {p: p.stat().st_mtime_ns for p in out.rglob("*")}
   assert "40 images in" in verify(job)
   assert {p: p.stat().st_mtime_ns for p in out.rglob("*")} == before
+  again = dataclasses.replace(job, resume=True)
   content = manifest.read_bytes()
   change(manifest, num_images=41)
   with pytest.raises(RunError, match="manifest.json is not what the records"):
     verify(job)
+  with pytest.raises(RunError, match="manifest.json is not what the records"):
+    tiny.sample(again)
   manifest.unlink()
-  verify(job)
+  with pytest.raises(RunError, match="manifest.json is missing; .*--resume"):
+    verify(job)
+  assert not manifest.exists()
+  tiny.sample(again)
   assert manifest.read_bytes() == content
   with pytest.raises(RunError, match="job.json is not there"):
     verify(dataclasses.replace(job, out=str(out / "images")))
@@ -123,7 +136,7 @@ def test_a_shard_of_another_job_is_found(job, tmp_path):
 def test_an_image_too_many_is_found(job):
   images = pathlib.Path(job.out) / "images"
   shutil.copy(images / "1" / "00000016.png", images / "2")
-  with pytest.raises(RunError, match="1 images are none of this job.*2/00000"):
+  with pytest.raises(RunError, match="2/00000016.png is no part of this set"):
     verify(job)
 
 

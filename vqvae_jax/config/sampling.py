@@ -36,29 +36,35 @@ class SampleConfig:
   # Take this checkpoint instead of the newest, of the last stage: 200, or of
   # the one that is named: tokenizer:200.
   from_step: str | None = None
-  # Folder for the images, manifest.json and grid.png; new or empty, unless
-  # --resume or --worker.
+  # Folder for the images, README.md (what they are, how to load them),
+  # manifest.json and grid.png; new or empty, unless --resume or --worker.
   out: str = "out"
+  # Where the training images are now, if they have moved, for the modes that
+  # start from them; by default as in training.
+  dataset: str | None = None
   # Images to write; reconstruct writes at most the validation split.
   num_images: int = 1000
-  # png: images/<class>/<number>.png; npz: files of images [n, h, w, c] and
-  # labels [n]; tfds: a TFDS data set in ArrayRecord, also for train.py's
-  # --dataset=tfds-dir:DIR.
+  # png: images/<class>/<number>.png, sorted folders being in the order of the
+  # labels; npz: files of images [n, h, w, c] and labels [n]; tfds: a TFDS data
+  # set in ArrayRecord, for as_data_source() (as_dataset() needs TFRecord) and
+  # train.py's --dataset=tfds-dir:DIR.
   format: Format = "png"
   # Images of a shard: what an interruption may cost, and for npz and tfds what
   # a file holds.
   shard_size: int = 1000
   # What each image shows: balanced (all classes in turn), as-data (as often
   # as in the training images), fill-minority (each time the class with the
-  # fewest images so far, training images included), or classes by name or
-  # number: 0,3,7.
+  # fewest images so far, training images included), or classes by name,
+  # taken in turn: cat,dog. A name with a comma stands in double quotes. Numbers
+  # are positions from 0 on, unless a class is called by a number.
   labels: str = "balanced"
   # prior: new images; perturb: training images whose ids are drawn anew among
   # the codes near by; mix: between two training images of a class; inpaint:
   # training images with a rectangle drawn anew by the prior; walk: from
   # training images at random over the latents of a vae or beta_vae;
-  # reconstruct: validation images, each beside its reconstruction. Baselines
-  # know prior, walk and reconstruct.
+  # reconstruct: validation images, encoded and decoded. Baselines know prior,
+  # walk and reconstruct. sources.jsonl names the images that each was made
+  # from.
   mode: Mode = "prior"
   # Seed; image n depends on the checkpoint, the seed, n and these settings.
   seed: int = 0
@@ -100,7 +106,10 @@ class SampleConfig:
   # Check what is there, and make what an interrupted job with the same
   # settings left undone.
   resume: bool = False
-  # Only check --out: every shard there, and as its record says.
+  # With --resume: make again what is missing or changed. Files that are no part
+  # of the job stay, and are named.
+  repair: bool = False
+  # Only check --out, file by file, and change nothing.
   verify: bool = False
 
   def __post_init__(self):
@@ -132,6 +141,10 @@ class SampleConfig:
     if self.guidance is not None:
       checks.in_range(self, "guidance", 0, math.inf)
     self._check_modes()
+    if self.repair and (self.verify or not self.resume):
+      raise ConfigError(
+        "--repair is for --resume: it makes again what is missing or changed"
+      )
     if not self.labels:
       raise ConfigError("--labels is empty; try balanced")
 

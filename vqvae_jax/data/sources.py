@@ -35,12 +35,15 @@ class Source:
     class_names: one for each label; empty if the images have no labels.
     labels: of all images, known without decoding any.
     groups: for each image the group that no split may cut, or None.
+    files: for each image its path relative to the data set, or None where
+      images are not files.
   """
 
   name: str
   class_names: tuple[str, ...]
   labels: Int[np.ndarray, " n"]
   groups: Sequence[str] | None = None
+  files: Sequence[str] | None = None
 
   @property
   def num_classes(self) -> int:
@@ -109,6 +112,8 @@ class JoinedSource(Source):
     self._ends = np.cumsum([len(part) for part in parts])
     if all(part.groups is not None for part in parts):
       self.groups = [group for part in parts for group in part.groups]
+    if all(part.files is not None for part in parts):
+      self.files = [file for part in parts for file in part.files]
 
   def _locate(self, index):
     part = int(np.searchsorted(self._ends, index, side="right"))

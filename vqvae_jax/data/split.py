@@ -33,6 +33,8 @@ class Split:
     image_shape: (h, w, c).
     groups: for each image the group that no split cuts, or None.
     has_16_bits: whether an image read so far has 16 bits.
+    files: for each image its path relative to the data set, or None where
+      images are not files.
   """
 
   def __init__(
@@ -56,6 +58,9 @@ class Split:
     self.groups: list[str] | None = None
     if source.groups is not None:
       self.groups = [source.groups[i] for i in indices]
+    self.files: list[str] | None = None
+    if source.files is not None:
+      self.files = [source.files[i] for i in indices]
 
   def __len__(self) -> int:
     return len(self._indices)

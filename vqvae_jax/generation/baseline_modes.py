@@ -4,8 +4,11 @@ prior        latents drawn, decoded: of a VAE from its prior, of an autoencoder
              from a Gaussian for each class, fitted to the latents of training
              images; of a DCGAN, noise
 walk         a training image, moved by a random walk over a VAE's latents
-reconstruct  a validation image, and what the autoencoder makes of it
+reconstruct  a validation image, encoded and decoded
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +16,8 @@ from vqvae_jax.config import SampleConfig
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generation.baseline import STEP_SIZE, WALK_STEPS, BaselineModel
 from vqvae_jax.generation.labels import labels_of
-from vqvae_jax.generation.plan import Plan, Sources, run_images
+from vqvae_jax.generation.model import Model
+from vqvae_jax.generation.plan import Origins, Plan, Sources, run_images
 from vqvae_jax.training.pictures import to_uint8
 
 
@@ -27,10 +31,12 @@ def plan_baseline(config: SampleConfig, model: BaselineModel) -> Plan:
   _check_flags(config, model)
   weights = {"weights": {"baseline": model.digest}}
   if config.mode == "reconstruct":
-    return _reconstruct(config, model, weights)
+    model.need_encoder("--mode reconstruct")
+    return plan_reconstruction(config, model, model.reconstruct, weights)
   labels = labels_of(config.labels, np.arange(config.num_images), model.spec)
+  origins = None
   if config.mode == "walk":
-    make_block, settings = _walk(config, model, labels)
+    make_block, settings, origins = _walk(config, model, labels)
   else:
     draw = model.sampler(config.temperature)
     settings = {"temperature": config.temperature}
@@ -43,6 +49,7 @@ def plan_baseline(config: SampleConfig, model: BaselineModel) -> Plan:
     model.spec.image_shape,
     make_block,
     {"seed": config.seed, "labels_as": config.labels, **weights, **settings},
+    origins,
   )
 
 
@@ -59,26 +66,40 @@ def _walk(config, model, labels):
     (images,) = sources.gather(config.seed, numbers, labels)
     return draw(config.seed, numbers, images, labels)
 
-  return make_block, settings
+  return make_block, settings, sources.origins(config.seed)
 
 
-def _reconstruct(config, model, weights):
-  model.need_encoder("--mode reconstruct")
-  validation = run_images(model.config, model.spec, "validation")
-  height, width, channels = model.spec.image_shape
+def plan_reconstruction(
+  config: SampleConfig,
+  model: Model | BaselineModel,
+  reconstruct: Callable[[np.ndarray, np.ndarray], np.ndarray],
+  weights: dict[str, Any],
+) -> Plan:
+  """The plan of a job that encodes and decodes the validation images.
+
+  Args:
+    config: of the job.
+    model: the run's.
+    reconstruct: images and labels to images in [0, 1].
+    weights: what goes on record of the model.
+  """
+  split = run_images(model.config, model.spec, "validation")
 
   def make_block(numbers, labels):
-    """Originals, each with its reconstruction to its right."""
     del labels
-    rows = validation.gather(np.minimum(numbers, len(validation) - 1))
-    others = to_uint8(model.reconstruct(rows["image"], rows["label"]))
-    return np.concatenate([rows["image"], others], axis=2)
+    rows = split.gather(np.minimum(numbers, len(split) - 1))
+    return to_uint8(reconstruct(rows["image"], rows["label"]))
+
+  def rows(numbers, labels):
+    del labels
+    return np.asarray(numbers)[:, None]
 
   return Plan(
-    validation.labels[: config.num_images],
-    (height, 2 * width, channels),
+    split.labels[: config.num_images],
+    model.spec.image_shape,
     make_block,
     weights,
+    Origins(split, "validation", ("original",), rows),
   )
 
 

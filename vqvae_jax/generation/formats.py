@@ -1,27 +1,30 @@
-"""How the images of a shard are kept: PNG files, npz, or a TFDS data set."""
+"""The formats of a job: class folders of PNG files, npz, or a TFDS data set."""
 
 import concurrent.futures
-import contextlib
+import hashlib
 import io
-import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from etils import epath
 from PIL import Image
 
 from vqvae_jax.files import PARTIAL, replace
+from vqvae_jax.generation.folders import class_folders
 from vqvae_jax.generation.format_base import (
+  FileOfShard,
   Format,
   FormatBase,
   Images,
   Labels,
-  Put,
+  Parts,
 )
 from vqvae_jax.generation.shards import FORMATS, Shard
-from vqvae_jax.generation.tfds_format import TfdsSet
+from vqvae_jax.generation.tfds_format import TfdsSet, check_names
 from vqvae_jax.training.pictures import png
+
+IMAGES = "images"
 
 
 def open_format(
@@ -47,42 +50,30 @@ def open_format(
   return kind(epath.Path(out), class_names, shape, shards, pool)
 
 
-def class_folders(class_names: Sequence[str]) -> list[str]:
-  """A safe and distinct folder name for each class; "unlabelled" for none.
-
-  Letters, digits, dots, dashes and underscores stay, anything else becomes an
-  underscore; names that then collide, also where case does not count, get
-  their number.
-  """
-  if not class_names:
-    return ["unlabelled"]
-  folders, taken = [], set()
-  for number, name in enumerate(class_names):
-    safe = re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")[:80]
-    # Digits alone are a number already: "3" must not become "3_7".
-    if not safe or safe.lower() in taken:
-      safe = f"{safe or 'class'}_{number}"
-    while safe.lower() in taken:
-      safe += "_"
-    taken.add(safe.lower())
-    folders.append(safe)
-  return folders
+def check_format(name: str, class_names: Sequence[str]):
+  """Raises `ConfigError` if a format cannot hold these classes."""
+  if name == "tfds":
+    check_names(class_names)
 
 
 class PngFolders(FormatBase):
-  """`images/<class>/<number>.png`, as torchvision's ImageFolder reads them."""
+  """`images/<class>/<number>.png`, as torchvision's ImageFolder reads them.
+
+  See `folders` for the names of class folders. A folder is made with its first
+  image: readers stumble over empty ones.
+  """
 
   def __init__(self, *args):
     super().__init__(*args)
     self._folders = class_folders(self._class_names)
-    for folder in self._folders:
-      (self._out / "images" / folder).mkdir(parents=True, exist_ok=True)
 
-  @contextlib.contextmanager
-  def write(self, shard: Shard, labels: Labels) -> Iterator[Put]:
+  def write(self, shard: Shard, labels: Labels, blocks: Iterable[Images]):
+    """Writes a file for each image."""
+    for label in np.unique(labels).tolist():
+      folder = self._out / IMAGES / self._folders[label]
+      folder.mkdir(parents=True, exist_ok=True)
     paths = iter(self._paths(shard, labels))
-
-    def put(images):
+    for images in blocks:
       jobs = [
         self._pool.submit(lambda path, x: replace(path, png(x)), path, image)
         for image, path in zip(images, paths, strict=False)
@@ -90,44 +81,59 @@ class PngFolders(FormatBase):
       for job in jobs:
         job.result()
 
-    yield put
+  def digest(self, shard: Shard, labels: Labels) -> str:
+    """SHA-256 of the files, one after the other."""
+    found = hashlib.sha256()
+    paths = self._paths(shard, labels)
+    for content in self._pool.map(lambda path: path.read_bytes(), paths):
+      # With its length, so that no byte can move to the next file.
+      found.update(len(content).to_bytes(8, "little"))
+      found.update(content)
+    return found.hexdigest()
+
+  def missing(self, shard: Shard, labels: Labels) -> list[epath.Path]:
+    """Files of a shard that do not exist."""
+    return [p for p in self._paths(shard, labels) if not p.exists()]
 
   def read(self, shard: Shard, labels: Labels) -> Iterator[Images]:
+    """The images one by one."""
     for path in self._paths(shard, labels):
       yield _decoded(path.read_bytes(), self._shape)
 
-  def strays(
-    self, shards: Sequence[Shard], labels: Sequence[Labels]
-  ) -> list[epath.Path]:
-    """PNG files in class folders that are no images of the job."""
-    known = {
-      (path.parent.name, path.name)
-      for pair in zip(shards, labels, strict=True)
-      for path in self._paths(*pair)
-    }
-    return [
-      path
-      for folder in (self._out / "images").iterdir()
-      if folder.is_dir()
-      for path in folder.iterdir()
-      if path.suffix == ".png" and (folder.name, path.name) not in known
-    ]
+  def owns(self, parts: Parts, labels: Labels, *, folder: bool) -> bool:
+    """Whether a path is an image, or a folder that holds one."""
+    if parts[0] != IMAGES or len(parts) > 3 or folder == (len(parts) == 3):
+      return False
+    if len(parts) == 1:
+      return True
+    if len(parts) == 2:
+      name = parts[1]
+      label = self._folders.index(name) if name in self._folders else -1
+      return bool(np.any(labels == label))
+    stem = parts[2].removesuffix(".png")
+    if not (stem.isascii() and stem.isdecimal() and len(stem) < 20):
+      return False
+    number = int(stem)
+    return (
+      number < len(labels)
+      and parts[2] == _name(number)
+      and parts[1] == self._folders[labels[number]]
+    )
 
   def _paths(self, shard, labels):
     return [
-      self._out / "images" / self._folders[label] / f"{number:08d}.png"
+      self._out / IMAGES / self._folders[label] / _name(number)
       for number, label in enumerate(labels, shard.first)
     ]
 
 
-class NpzShards(FormatBase):
+class NpzShards(FileOfShard):
   """`<number>-of-<shards>.npz`: images uint8 [n, h, w, c], labels int32 [n]."""
 
-  @contextlib.contextmanager
-  def write(self, shard: Shard, labels: Labels) -> Iterator[Put]:
-    path = self._path(shard)
+  def write(self, shard: Shard, labels: Labels, blocks: Iterable[Images]):
+    """Writes the file, and never holds all its images in memory."""
+    path = self._path(shard.number)
     partial = path.with_name(path.name + PARTIAL)
-    # Array by array as np.savez does, but never all images in memory.
     with partial.open("wb") as file, zipfile.ZipFile(file, "w") as archive:
       with archive.open(_member("labels.npy"), "w") as member:
         np.save(member, np.asarray(labels, np.int32), allow_pickle=False)
@@ -139,20 +145,26 @@ class NpzShards(FormatBase):
           "shape": (shard.count, *self._shape),
         }
         np.lib.format.write_array_header_1_0(member, header)
-        yield lambda images: member.write(np.ascontiguousarray(images).data)
+        for images in blocks:
+          member.write(np.ascontiguousarray(images).data)
     partial.replace(path)
 
   def read(self, shard: Shard, labels: Labels) -> Iterator[Images]:
+    """All images at once."""
     with (
-      self._path(shard).open("rb") as file,
+      self._path(shard.number).open("rb") as file,
       np.load(file, allow_pickle=False) as arrays,
     ):
       if not np.array_equal(arrays["labels"], labels):
         raise ValueError("the labels are not those of the record")
       yield arrays["images"]
 
-  def _path(self, shard):
-    return self._out / f"{shard.number:05d}-of-{self._shards:05d}.npz"
+  def _path(self, number):
+    return self._out / f"{number:05d}-of-{self._shards:05d}.npz"
+
+
+def _name(number):
+  return f"{number:08d}.png"
 
 
 def _member(name):

@@ -3,41 +3,51 @@ the device makes the next block.
 """
 
 import concurrent.futures
+import dataclasses
 import hashlib
+import re
+import time
+from collections.abc import Iterator
 
 import jax
 import numpy as np
 from etils import epath
 from rich.console import Console
 
+import vqvae_jax
 from vqvae_jax.config import SampleConfig
 from vqvae_jax.errors import RunError
-from vqvae_jax.files import replace_shared
-from vqvae_jax.generation import modes
+from vqvae_jax.files import expand
+from vqvae_jax.generation import check, finish, limits, modes
 from vqvae_jax.generation.blocks import Blocks
-from vqvae_jax.generation.formats import Format, class_folders, open_format
+from vqvae_jax.generation.format_base import Format
+from vqvae_jax.generation.formats import check_format
+from vqvae_jax.generation.labels import explained
 from vqvae_jax.generation.load import load
+from vqvae_jax.generation.plan import Plan
 from vqvae_jax.generation.shards import (
   MANIFEST,
+  RECORDS,
   Checksum,
   Job,
   Shard,
   plan,
 )
-from vqvae_jax.progress import Meter
+from vqvae_jax.generation.summary import advise_next, summarise
+from vqvae_jax.progress import Meter, say
 from vqvae_jax.sharding import local_mesh, start_processes
-from vqvae_jax.training.pictures import grid, png
 
-GRID_ROWS = 10
-# Columns of the grid: one for each class, unless there are more than these.
-MAX_COLUMNS = 16
-THREADS = 4
 # Seconds that a process of a cluster waits for the others when it has ended,
 # a month: JAX ends those that are still at work after that.
 PATIENCE = 30 * 24 * 3600
 
 
-def generate(config: SampleConfig, console: Console | None = None):
+def generate(
+  config: SampleConfig,
+  console: Console | None = None,
+  *,
+  advise: bool = False,
+):
   """Writes the images that the settings ask for; see `shards` for where.
 
   Image n sits in block n // B of a compiled per-device batch of B images, so
@@ -47,89 +57,72 @@ def generate(config: SampleConfig, console: Console | None = None):
   Args:
     config: of the job.
     console: where messages go, by default the standard output.
+    advise: say at the end what can be done with the images.
 
   Raises:
     UserError: in one line, what is wrong with the settings or a folder.
   """
   console = console or Console()
+  places = {"out": str(expand(config.out))}
+  if config.workdir is not None:
+    places["workdir"] = str(expand(config.workdir))
+  config = dataclasses.replace(config, **places)
   try:
     if config.verify:
-      verify(config.out, console)
+      check.verify(config.out, console)
     else:
-      _generate(config, console)
+      _generate(config, console, advise)
   except OSError as error:
     where = error.filename or config.out
     raise RunError(
-      f"{where}: {error.strerror or error}; what is whole stays, and --resume "
-      "goes on from there"
+      f"{where}: {error.strerror or error}; {_kept(config)}"
+    ) from error
+  except (MemoryError, jax.errors.JaxRuntimeError) as error:
+    if isinstance(error, jax.errors.JaxRuntimeError) and not re.search(
+      "RESOURCE_EXHAUSTED|[Oo]ut of memory", str(error)
+    ):
+      raise
+    raise RunError(
+      f"--batch-size {config.batch_size:,} needs more memory than there is; "
+      f"try {max(1, config.batch_size // 4):,} with another --out"
     ) from error
 
 
-def verify(out: epath.PathLike, console: Console):
-  """Checks all shards of a job; merges the records where that was not done.
-
-  Raises:
-    RunError: if a shard is missing or is not what its record says, if there
-      are images of no shard, or if the manifest is not that of the records.
-  """
-  job = Job(out)
-  settings = job.settings()
-  shards = plan(settings["num_images"], settings["shard_size"])
-  with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-    kept = _format(job, settings, len(shards), pool)
-    missing = [shard for shard in shards if not job.has(shard)]
-    present = [shard for shard in shards if job.has(shard)]
-    _check_all(job, kept, present, console)
-    if missing:
-      raise RunError(
-        f"{job.out}: {len(missing)} of {len(shards)} shards are missing, the "
-        f"first is {missing[0].number}; --resume makes them"
-      )
-    strays = kept.strays(shards, [job.read(s)["labels"] for s in shards])
-    if strays:
-      raise RunError(
-        f"{job.out}: {len(strays)} images are none of this job, the first is "
-        f"{strays[0]}; move them away"
-      )
-    if not (job.out / MANIFEST).exists():
-      _complete(job, kept, shards, settings, console)
-      return
-    job.check_manifest(shards, _classes(settings))
-    console.print(
-      f"{settings['num_images']} images in {job.out} are as their records say",
-      highlight=False,
-      soft_wrap=True,
-    )
+def _kept(config):
+  """What an error of the disk leaves, in words."""
+  if config.verify:
+    return "nothing was changed"
+  try:
+    folder = epath.Path(config.out) / RECORDS
+    whole = sum(path.suffix == ".json" for path in folder.iterdir())
+  except OSError:
+    whole = 0
+  if not whole:
+    return "no image is whole"
+  shards = -(-config.num_images // config.shard_size)
+  return (
+    f"{whole:,} of {shards:,} shards are whole and stay; --resume makes the "
+    "rest"
+  )
 
 
-def _generate(config, console):
-  index, workers = config.worker_share()
-  if config.multihost:
-    start_processes(
-      config.coordinator,
-      config.num_processes,
-      config.process_index,
-      wait_at_exit=PATIENCE,
-    )
-    index, workers = jax.process_index(), jax.process_count()
-  model = load(config.workdir, local_mesh(), config.from_step)
-  planned = modes.make_plan(config, model)
-  settings = {
-    "mode": config.mode,
-    **planned.settings,
-    "data": model.spec.name,
-    "image_shape": list(planned.shape),
-    "batch_size": config.batch_size,
-    "device": model.mesh.devices.flat[0].device_kind,
-    "jax": jax.__version__,
-    "class_names": list(model.spec.class_names),
-    "num_images": len(planned.labels),
-    "format": config.format,
-    "shard_size": config.shard_size,
-    "labels": hashlib.sha256(planned.labels.tobytes()).hexdigest(),
-  }
+def _generate(config, console, advise):
+  index, workers = _share(config)
+  started = time.monotonic()
   job = Job(config.out)
-  job.open(settings, resume=config.resume, worker=workers > 1)
+  job.check_place()
+  model = load(config.workdir, local_mesh(), config.from_step)
+  if config.dataset is not None:
+    # Where the images are now; that they are the same is checked.
+    model.config = dataclasses.replace(model.config, dataset=config.dataset)
+  limits.check(config, model.spec, model.mesh, job)
+  check_format(config.format, model.spec.class_names)
+  line = explained(config.labels, model.spec)
+  if line:
+    say(console, line)
+  planned = modes.make_plan(config, model)
+  settings, about = _settings(config, model, planned)
+  job.open(settings, about, resume=config.resume, worker=workers > 1)
   shards = plan(len(planned.labels), config.shard_size)
   # Neighbours: two shards may share a block of the device's.
   borders = [n * len(shards) // workers for n in (index, index + 1)]
@@ -140,145 +133,172 @@ def _generate(config, console):
       f"{config.out} holds shards of worker {index}/{workers} already; go on "
       "with --resume"
     )
-  with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-    kept = _format(job, settings, len(shards), pool)
-    _check_all(job, kept, done, console)
+  with concurrent.futures.ThreadPoolExecutor(check.THREADS) as pool:
+    kept = check.open_kept(job, settings, pool)
+    _mend(config, job, kept, done, console)
     block = config.batch_size * model.mesh.size
     todo = [shard for shard in mine if not job.has(shard)]
-    taken = _write(job, kept, planned, todo, block, console)
-    if taken:
-      raise RunError(
-        f"{len(taken)} shards, the first is {taken[0].number}, are being made "
-        "by another process"
+    speed = _write(job, kept, planned, todo, block, console)
+    left = sum(not job.has(shard) for shard in shards)
+    if left:
+      say(
+        console,
+        f"the shards of this worker are whole ({len(mine):,} of "
+        f"{len(shards):,}); those of other workers are not all ({left:,} "
+        "missing)",
       )
-    if all(job.has(shard) for shard in shards):
-      _complete(job, kept, shards, settings, console)
-    else:
-      left = sum(not job.has(shard) for shard in shards)
-      console.print(
-        f"{len(mine)} shards are whole; {left} of other workers are not yet",
-        highlight=False,
-      )
+      return
+    _complete(config, job, kept, shards, planned, console)
+    seconds = time.monotonic() - started
+    summarise(job, kept, shards, seconds, speed, console)
+  if advise:
+    advise_next(job, model.config.dataset, console)
+
+
+def _share(config):
+  if not config.multihost:
+    return config.worker_share()
+  start_processes(
+    config.coordinator,
+    config.num_processes,
+    config.process_index,
+    wait_at_exit=PATIENCE,
+  )
+  return jax.process_index(), jax.process_count()
+
+
+def _settings(config, model, planned):
+  """What the images depend on, and what they come from."""
+  settings = {
+    "mode": config.mode,
+    **planned.settings,
+    "image_shape": list(planned.shape),
+    "batch_size": config.batch_size,
+    "device": model.mesh.devices.flat[0].device_kind,
+    "jax": jax.__version__,
+    "class_names": list(model.spec.class_names),
+    "num_images": len(planned.labels),
+    "format": config.format,
+    "shard_size": config.shard_size,
+    "labels": hashlib.sha256(planned.labels.tobytes()).hexdigest(),
+  }
+  if planned.origins:
+    settings["source_split"] = planned.origins.name
+  # A path would say where somebody keeps the data, in a set made to be shared.
+  kind, colon, path = model.spec.name.partition(":")
+  about = {
+    "generator": f"vqvae_jax {getattr(vqvae_jax, '__version__', '0.1.0')}",
+    "data": kind + colon + epath.Path(path).name if colon else kind,
+    "data_digest": model.spec.digest,
+    "run": epath.Path(config.workdir).resolve().name,
+    "model": model.config.model,
+  }
+  return settings, about
+
+
+def _mend(config, job, kept, done, console):
+  """Checks shards that are there; takes broken ones off record to be made.
+
+  Raises:
+    RunError: if one is broken, unless with --repair.
+  """
+  wrong = check.wrong_shards(job, kept, done, console)
+  for shard, text in wrong.items():
+    if not config.repair:
+      raise RunError(text)
+    say(console, f"{text.removesuffix(f'; {finish.REPAIR}')}; making it again")
+    job.record(shard).unlink(missing_ok=True)
 
 
 def _write(
   job: Job,
   kept: Format,
-  planned: modes.Plan,
+  planned: Plan,
   todo: list[Shard],
   block: int,
   console: Console,
-) -> list[Shard]:
-  """Makes shards; gives those that another process is making."""
+) -> float:
+  """Makes shards, those last that another process is making, if it fails.
+
+  Returns:
+    speed: images in a second, at the end.
+  """
   if not todo:
-    return []
-  console.print("compiling", highlight=False)
+    return 0.0
+  say(console, "compiling")
   taken = []
   total = sum(shard.count for shard in todo)
   blocks = Blocks(planned, todo, block)
   with Meter(console, "images", total) as meter:
-    for shard in todo:
-      labels = planned.labels[shard.first : shard.first + shard.count]
-      with job.lock(shard) as free:
+
+    def make(shard, waiting=None):
+      with job.lock(shard, waiting) as free:
         if not free:
           taken.append(shard)
-          continue
-        if job.has(shard):
-          # Another process made it since this one looked.
-          continue
-        checksum = Checksum(labels)
-        with kept.write(shard, labels) as put:
-          for images in blocks.of(shard):
-            put(images)
-            checksum.update(images)
-            meter.advance(len(images))
-        job.write(shard, labels, checksum.hexdigest())
-  return taken
+        # Another process may have made it since this one looked.
+        elif job.has(shard):
+          meter.advance(shard.count)
+        else:
+          _write_shard(job, kept, planned, shard, blocks, meter)
+
+    for shard in todo:
+      make(shard)
+    for shard in list(taken):
+      make(shard, lambda number=shard.number: _wait(console, number))
+    return meter.speed
 
 
-def _check_all(job, kept, shards, console):
-  with Meter(console, "shards checked", len(shards)) as meter:
-    for shard in shards:
-      _check(job, kept, shard)
-      meter.advance(1)
+def _wait(console, what):
+  say(console, f"waiting for another process (shard {what})")
 
 
-def _check(job, kept, shard):
-  """Compares a shard with its record, and that with the job.
-
-  Raises:
-    RunError: if they differ.
-  """
-  mend = (
-    f"move it and {job.out}/records/{shard.number:05d}.json away, and --resume "
-    "makes it again"
-  )
-  record = job.read(shard)
-  wrong = job.mistake(shard, record)
-  if wrong:
-    raise RunError(f"the record of shard {shard.number} {wrong}; {mend}")
-  labels = np.asarray(record["labels"])
+def _write_shard(job, kept, planned, shard, blocks, meter):
+  numbers = np.arange(shard.first, shard.first + shard.count)
+  labels = planned.labels[numbers]
   checksum = Checksum(labels)
-  try:
-    for images in kept.read(shard, labels):
-      checksum.update(images)
-  except FileNotFoundError as error:
-    raise RunError(
-      f"shard {shard.number}: {error.filename or error} is missing; {mend}"
-    ) from None
-  except Exception as error:
-    # Decoders raise what they like on broken files.
-    raise RunError(
-      f"shard {shard.number} is broken ({' '.join(str(error).split())[:200]}); "
-      f"{mend}"
-    ) from error
-  if checksum.hexdigest() != record["sha256"]:
-    raise RunError(
-      f"shard {shard.number} is not what was written: its checksum differs; "
-      f"{mend}"
-    )
+
+  def images() -> Iterator[np.ndarray]:
+    for part in blocks.of(shard):
+      yield part
+      checksum.update(part)
+      meter.advance(len(part))
+
+  kept.write(shard, labels, images())
+  sources = None
+  if planned.origins:
+    sources = [
+      _named(planned.origins, rows) for rows in _rows(planned, numbers)
+    ]
+  digest = kept.digest(shard, labels)
+  job.write(shard, labels, checksum.hexdigest(), digest, sources)
 
 
-def _complete(job, kept, shards, settings, console):
-  """Merges the records, and draws the first images."""
-  classes = _classes(settings)
-  columns = len(classes) if 1 < len(classes) <= MAX_COLUMNS else GRID_ROWS
-  wanted, shown = GRID_ROWS * columns, []
-  for shard in shards:
-    for images in kept.read(shard, np.asarray(job.read(shard)["labels"])):
-      shown.extend(images[: wanted - len(shown)])
-      if len(shown) == wanted:
-        break
-    if len(shown) == wanted:
-      break
-  replace_shared(job.out / "grid.png", png(grid(np.stack(shown), columns)))
-  kept.complete([shard.count for shard in shards])
-  job.complete(shards, classes)
-  console.print(
-    f"{settings['num_images']} images in {job.out}; the first of them: "
-    f"{job.out / 'grid.png'}, what they are: {job.out / MANIFEST}",
-    highlight=False,
-    soft_wrap=True,
-  )
+def _rows(planned, numbers):
+  return planned.origins.rows(numbers, planned.labels[numbers]).tolist()
 
 
-def _classes(settings):
-  class_names = settings["class_names"]
-  names = class_names or ["unlabelled"]
+def _named(origins, rows):
+  """Index, and file where there is one, of each origin of an image."""
+  files = origins.files(rows)
+  if files is None:
+    return [{"index": row} for row in rows]
   return [
-    {"label": label, "name": name, "folder": folder}
-    for label, (name, folder) in enumerate(
-      zip(names, class_folders(class_names), strict=True)
-    )
+    {"index": row, "file": file} for row, file in zip(rows, files, strict=True)
   ]
 
 
-def _format(job, settings, shards, pool):
-  return open_format(
-    settings["format"],
-    job.out,
-    settings["class_names"],
-    settings["image_shape"],
-    shards,
-    pool,
-  )
+def _complete(config, job, kept, shards, planned, console):
+  """Writes what goes with the set, or checks it, one process at a time."""
+
+  def waiting():
+    say(console, "waiting for another process, which completes the set")
+
+  with job.lock(finish.COMPLETING, waiting):
+    if (job.out / MANIFEST).exists():
+      wrong = finish.mistake(job, kept, shards)
+      if wrong is None:
+        return
+      if not config.repair:
+        raise RunError(wrong)
+      say(console, wrong.removesuffix(f"; {finish.REPAIR}"))
+    finish.complete(job, kept, shards, planned)

@@ -4,7 +4,7 @@ prior        ids from the prior, decoded
 perturb      a training image, its ids drawn anew among the codes near by
 mix          between two near training images of one class
 inpaint      a training image, a part of its ids drawn anew by the prior
-reconstruct  a validation image, and what the tokenizer makes of it
+reconstruct  a validation image, encoded and decoded
 
 Training images are augmented before they are varied, as both stages saw them.
 These are a VQ-VAE's; for the others see `baseline_modes`.
@@ -23,12 +23,14 @@ from vqvae_jax.data.augment import augment_each
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generation.arrays import image_keys
 from vqvae_jax.generation.baseline import BaselineModel
-from vqvae_jax.generation.baseline_modes import plan_baseline
+from vqvae_jax.generation.baseline_modes import (
+  plan_baseline,
+  plan_reconstruction,
+)
 from vqvae_jax.generation.labels import labels_of
 from vqvae_jax.generation.model import Model
 from vqvae_jax.generation.plan import Plan, Sources, run_images
 from vqvae_jax.sharding import split as split_rows
-from vqvae_jax.training.pictures import to_uint8
 from vqvae_jax.training.tokenizer import to_float
 
 # What the keys of images are folded with: numbers of no position.
@@ -57,12 +59,13 @@ def make_plan(config: SampleConfig, model: Model | BaselineModel) -> Plan:
     "mix": _mix,
     "inpaint": _inpaint,
   }[config.mode]
-  make_block, settings = make(config, model, labels)
+  make_block, settings, origins = make(config, model, labels)
   return Plan(
     labels,
     model.spec.image_shape,
     make_block,
     {"seed": config.seed, "labels_as": config.labels, **settings},
+    origins,
   )
 
 
@@ -74,7 +77,7 @@ def _prior(config, model, labels):
   def make_block(numbers, labels):
     return draw(config.seed, int(numbers[0]), labels)
 
-  return make_block, settings
+  return make_block, settings, None
 
 
 def _perturb(config, model, labels):
@@ -93,7 +96,8 @@ def _perturb(config, model, labels):
     return jax.lax.map(resample, (latents, keys), batch_size=16)
 
   settings = {"weights": _weights(model), "temperature": config.temperature}
-  return _varied(config, model, vary, labels, sources=1), settings
+  make_block, sources = _varied(config, model, vary, labels, count=1)
+  return make_block, settings, sources.origins(config.seed)
 
 
 def _mix(config, model, labels):
@@ -106,8 +110,9 @@ def _mix(config, model, labels):
     mixed = share * latents(images) + (1 - share) * latents(others)
     return model.tokenizer.apply(tokenizer, mixed, method="quantize")
 
-  make_block = _varied(config, model, vary, labels, sources=2)
-  return make_block, {"weights": _weights(model)}
+  make_block, sources = _varied(config, model, vary, labels, count=2)
+  settings = {"weights": _weights(model)}
+  return make_block, settings, sources.origins(config.seed)
 
 
 def _inpaint(config, model, labels):
@@ -117,15 +122,24 @@ def _inpaint(config, model, labels):
   side = math.sqrt(config.share)
   height, width = math.ceil(side * rows), math.ceil(side * columns)
 
+  def corner(key):
+    top_key, left_key = jax.random.split(jax.random.fold_in(key, _PLACE))
+    top = jax.random.randint(top_key, (), 0, rows - height + 1)
+    return top, jax.random.randint(left_key, (), 0, columns - width + 1)
+
+  def outlines(numbers):
+    keys = image_keys(config.seed, np.asarray(numbers, np.int32))
+    tops, lefts = map(np.asarray, jax.vmap(corner)(keys))
+    sides = np.broadcast_to([height / rows, width / columns], (len(tops), 2))
+    return np.column_stack([tops / rows, lefts / columns, sides])
+
   def vary(variables, numbers, seed, images, labels):
     tokenizer, prior = variables
     ids = model.tokenizer.apply(tokenizer, images, method="encode")
     keys = image_keys(seed, numbers)
 
     def rectangle(key):
-      top_key, left_key = jax.random.split(jax.random.fold_in(key, _PLACE))
-      top = jax.random.randint(top_key, (), 0, rows - height + 1)
-      left = jax.random.randint(left_key, (), 0, columns - width + 1)
+      top, left = corner(key)
       down = jnp.arange(rows)[:, None] - top
       across = jnp.arange(columns)[None] - left
       inside = (down >= 0) & (down < height) & (across >= 0) & (across < width)
@@ -142,26 +156,19 @@ def _inpaint(config, model, labels):
     return drawn.reshape(ids.shape)
 
   settings = settings | {"share": config.share}
-  make_block = _varied(config, model, vary, labels, sources=1, prior=True)
-  return make_block, settings
+  make_block, sources = _varied(
+    config, model, vary, labels, count=1, prior=True
+  )
+  return make_block, settings, sources.origins(config.seed, outlines)
 
 
 def _reconstruct(config, model):
-  split = run_images(model.config, model.spec, "validation")
-  height, width, channels = model.spec.image_shape
-
-  def make_block(numbers, labels):
-    """Originals, each with its reconstruction to its right."""
+  def reconstruct(images, labels):
     del labels
-    originals = split.gather(np.minimum(numbers, len(split) - 1))["image"]
-    others = to_uint8(model.decode(model.encode(originals)))
-    return np.concatenate([originals, others], axis=2)
+    return model.decode(model.encode(images))
 
-  return Plan(
-    split.labels[: config.num_images],
-    (height, 2 * width, channels),
-    make_block,
-    {"weights": _weights(model)},
+  return plan_reconstruction(
+    config, model, reconstruct, {"weights": _weights(model)}
   )
 
 
@@ -177,8 +184,8 @@ def _rule(config, model):
   return rule, {"weights": _weights(model, prior=True), **rule}
 
 
-def _varied(config, model, vary, labels, *, sources, prior=False):
-  """Blocks of training images of the labels asked for, varied.
+def _varied(config, model, vary, labels, *, count, prior=False):
+  """How to make blocks of varied training images, and which images.
 
   Args:
     config: of the job.
@@ -186,11 +193,11 @@ def _varied(config, model, vary, labels, *, sources, prior=False):
     vary: (variables, numbers, seed, images, ...) to ids; with `prior`, it is
       also given the labels.
     labels: of all new images.
-    sources: training images that an image is made of.
+    count: training images that an image is made of.
     prior: whether `vary` needs the prior's weights.
   """
   split = run_images(model.config, model.spec, "train")
-  chosen = Sources(split, model.spec, config.mode, sources, labels)
+  chosen = Sources(split, model.spec, config.mode, count, labels)
   rows = split_rows(model.mesh)
 
   def make(variables, numbers, seed, *arrays):
@@ -216,7 +223,7 @@ def _varied(config, model, vary, labels, *, sources, prior=False):
     numbers = jax.device_put(np.asarray(numbers, np.int32), rows)
     return compiled(variables, numbers, config.seed, *arrays)
 
-  return make_block
+  return make_block, chosen
 
 
 def start_from(

@@ -1,7 +1,7 @@
 """The shards of a job, and the records of those that are whole.
 
     out/job.json              what the job is, before its first image
-    out/records/00003.json    shard 3 is whole: its count, checksum, labels
+    out/records/00003.json    shard 3 is whole: its count, checksums, labels
     out/manifest.json         the job and all its shards, once all are whole
 
 Files are written under another name and renamed, so each is whole or absent,
@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import filelock
@@ -21,12 +21,19 @@ from etils import epath
 from jaxtyping import Int, UInt8
 
 from vqvae_jax.errors import RunError
-from vqvae_jax.files import replace, replace_shared
+from vqvae_jax.files import pretty_json, read_json, replace, replace_shared
+from vqvae_jax.generation.tree import links
 
 JOB = "job.json"
 MANIFEST = "manifest.json"
 RECORDS = "records"
+# Of `job.json`: says what the job comes from, and does not change its images.
+ABOUT = "about"
 FORMATS = ("png", "npz", "tfds")
+# Of a job: all are held in memory, and each has its record.
+MAX_SHARDS = 1_000_000
+# Seconds between two words of a process that waits for another.
+WAIT = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +64,7 @@ class Checksum:
     self._sum.update(np.ascontiguousarray(images).tobytes())
 
   def hexdigest(self) -> str:
+    """The checksum of all that was added."""
     return self._sum.hexdigest()
 
 
@@ -66,21 +74,55 @@ class Job:
   def __init__(self, out: epath.PathLike):
     self.out = epath.Path(out)
     self._digest = None
+    self._classes = None
 
-  def open(self, settings: dict[str, Any], *, resume: bool, worker: bool):
+  def check_place(self):
+    """Checks that the folder is new, empty or a job's.
+
+    Raises:
+      RunError: if the folder holds something else, or links: what is written
+        must stay in it.
+    """
+    if not self.out.exists():
+      return
+    if not self.out.is_dir():
+      raise RunError(f"{self.out} is a file, not a folder; name another --out")
+    # Listed before the job is looked for: another worker may begin it now, and
+    # writes its file before all others.
+    present = [p.name for p in self.out.iterdir()]
+    if not (self.out / JOB).exists():
+      foreign = [name for name in present if not name.startswith(JOB)]
+      if foreign:
+        raise RunError(
+          f"{self.out} is not empty, and no job that could be resumed: it "
+          f"holds {foreign[0][:80]!r}; name another --out"
+        )
+    for link in links(self.out):
+      raise RunError(
+        f"{link} is a link, which a job neither follows nor replaces; move it "
+        "away"
+      )
+
+  def open(
+    self,
+    settings: dict[str, Any],
+    about: dict[str, Any],
+    *,
+    resume: bool,
+    worker: bool,
+  ):
     """Takes the folder for a job, or goes on with it.
 
     Args:
       settings: all that the images depend on, and how they are kept.
+      about: what they come from; of a job that goes on, the first one stays.
       resume: accept a folder of the same job.
       worker: accept one that other workers of the same job have begun.
 
     Raises:
       RunError: if the folder holds something else.
     """
-    # Listed before the job is looked for: another worker may begin it now, and
-    # writes its file before all others.
-    present = [p.name for p in self.out.iterdir()] if self.out.exists() else []
+    self.check_place()
     if (self.out / JOB).exists():
       _check_same(self.out, self.settings(), settings)
       if not resume and not worker:
@@ -88,17 +130,54 @@ class Job:
           f"{self.out} is not empty: it holds this job already; finish it "
           "with --resume, or name another --out"
         )
-    elif any(not name.startswith(JOB) for name in present):
-      raise RunError(
-        f"{self.out} is not empty, and no job that could be resumed; name "
-        "another --out"
-      )
-    self.out.mkdir(parents=True, exist_ok=True)
-    # Before anything else, so that an interrupted job is known as one.
-    replace_shared(self.out / JOB, _pretty(settings))
-    # Not that of the file: another job may begin in this folder right now.
-    self._digest = _digest(settings)
+    else:
+      self.out.mkdir(parents=True, exist_ok=True)
+      # Before anything else, so that an interrupted job is known as one.
+      replace_shared(self.out / JOB, pretty_json({**settings, ABOUT: about}))
     (self.out / RECORDS).mkdir(exist_ok=True)
+    # Not that of the file: another job may begin in this folder right now.
+    self._expect(settings)
+
+  @contextlib.contextmanager
+  def lock(
+    self, what: Shard | str, waiting: Callable[[], None] | None = None
+  ) -> Iterator[bool]:
+    """Holds a shard, or another piece of work, for this process.
+
+    Remote folders (`gs://...`) have no locks: there, workers must not overlap.
+
+    Args:
+      what: a shard, or the name of the work.
+      waiting: called every few seconds while another process holds it; None
+        to give up at once.
+
+    Yields:
+      free: whether it is held now.
+    """
+    if "://" in str(self.out):
+      yield True
+      return
+    name = what if isinstance(what, str) else f"{what.number:05d}"
+    path = self.out / RECORDS / f".{name}.lock"
+    held = filelock.FileLock(str(path))
+    while True:
+      try:
+        held.acquire(timeout=WAIT if waiting else 0)
+      except filelock.Timeout:
+        if waiting is None:
+          yield False
+          return
+        waiting()
+        continue
+      if path.exists():
+        break
+      # The other process has just removed the file that this one locked.
+      held.release()
+    try:
+      yield True
+    finally:
+      path.unlink(missing_ok=True)
+      held.release()
 
   def settings(self) -> dict[str, Any]:
     """What the job is.
@@ -107,6 +186,10 @@ class Job:
       RunError: if the folder holds no job, or its file is broken.
     """
     path = self.out / JOB
+    if not path.exists():
+      raise RunError(
+        f"{self.out} is not the folder of a job: {JOB} is not there"
+      )
     settings = _read(
       path,
       (
@@ -123,9 +206,11 @@ class Job:
     if not (
       isinstance(shape, list)
       and len(shape) == 3
-      and all(type(n) is int and n > 0 for n in counts + shape)
+      and all(type(n) is int and 0 < n < 2**31 for n in counts + shape)
+      and counts[0] <= counts[1] * MAX_SHARDS
       and isinstance(names, list)
       and all(isinstance(name, str) for name in names)
+      and isinstance(settings.get(ABOUT, {}), dict)
       and settings["format"] in FORMATS
     ):
       raise RunError(f"{path} cannot be read: it is broken")
@@ -133,111 +218,83 @@ class Job:
 
   def has(self, shard: Shard) -> bool:
     """Whether a shard is on record as whole."""
-    return self._record(shard).exists()
+    return self.record(shard).exists()
 
   def read(self, shard: Shard) -> dict[str, Any]:
-    """The record of a shard."""
-    path = self._record(shard)
-    record = _read(path, ("job", "sha256", "label_counts", "labels"))
-    labels = record["labels"]
-    if not isinstance(labels, list) or any(type(n) is not int for n in labels):
-      raise RunError(f"{path} cannot be read: it is broken")
+    """The record of a shard.
+
+    Raises:
+      RunError: if it is broken, or not the record of this shard.
+    """
+    path = self.record(shard)
+    record = _read(path, ("job", "sha256", "files", "label_counts", "labels"))
+    wrong = self._mistake(shard, record)
+    if wrong:
+      raise RunError(f"the record of shard {shard.number} {wrong} ({path})")
     return record
 
-  def mistake(self, shard: Shard, record: dict[str, Any]) -> str | None:
-    """What is wrong with a record, None for nothing; pixels are not read."""
+  def _mistake(self, shard, record):
     if self._digest is None:
-      self._digest = _digest(self.settings())
+      self._expect(self.settings())
     if record["job"] != self._digest:
       return "is of another job"
     expected = dataclasses.asdict(shard)
     if {key: record.get(key) for key in expected} != expected:
       return "is of another shard"
-    if len(record["labels"]) != shard.count:
-      return f"has {len(record['labels'])} labels of {shard.count}"
-    if record["label_counts"] != _counts(record["labels"]):
+    labels = record["labels"]
+    if not isinstance(labels, list) or any(type(n) is not int for n in labels):
+      return "cannot be read: it is broken"
+    if not all(0 <= n < self._classes for n in labels):
+      return "has labels of no class"
+    if len(labels) != shard.count:
+      return f"has {len(labels)} labels of {shard.count}"
+    if record["label_counts"] != _counts(labels):
       return "counts its labels wrongly"
+    sources = record.get("sources", [])
+    if not isinstance(sources, list) or len(sources) not in (0, shard.count):
+      return "does not name the sources of its images"
     return None
 
-  def write(self, shard: Shard, labels: Int[np.ndarray, " n"], checksum: str):
-    """Puts a shard on record as whole."""
+  def _expect(self, settings):
+    self._digest = _digest(settings)
+    self._classes = max(1, len(settings["class_names"]))
+
+  def write(
+    self,
+    shard: Shard,
+    labels: Int[np.ndarray, " n"],
+    checksum: str,
+    files: str,
+    sources: list[list[dict[str, Any]]] | None = None,
+  ):
+    """Puts a shard on record as whole.
+
+    Args:
+      shard: the shard.
+      labels: of its images.
+      checksum: of its labels and pixels.
+      files: digest of its files.
+      sources: for each image, which images it was made from.
+    """
     record = {
       **dataclasses.asdict(shard),
       "job": self._digest,
       "sha256": checksum,
+      "files": files,
       "label_counts": _counts(labels),
       "labels": np.asarray(labels).tolist(),
     }
-    replace(self._record(shard), json.dumps(record).encode())
+    if sources is not None:
+      record["sources"] = sources
+    replace(self.record(shard), json.dumps(record).encode())
 
-  def complete(self, shards: Sequence[Shard], classes: list[dict[str, Any]]):
-    """Merges the records into the manifest.
+  def labels(self, shards: Sequence[Shard]) -> Int[np.ndarray, " n"]:
+    """Labels of all images."""
+    parts = [np.asarray(self.read(shard)["labels"]) for shard in shards]
+    return np.concatenate(parts).astype(np.int32)
 
-    Raises:
-      RunError: if a record is not of this job.
-    """
-    content = self._manifest(shards, classes)
-    replace_shared(self.out / MANIFEST, content)
-
-  def check_manifest(
-    self, shards: Sequence[Shard], classes: list[dict[str, Any]]
-  ):
-    """Raises `RunError` if the manifest is not what `complete` writes."""
-    path = self.out / MANIFEST
-    if path.read_bytes() != self._manifest(shards, classes):
-      raise RunError(
-        f"{path} is not what the records say; move it away, and --verify "
-        "writes it anew"
-      )
-
-  def _manifest(self, shards, classes):
-    records = [self.read(shard) for shard in shards]
-    for shard, record in zip(shards, records, strict=True):
-      wrong = self.mistake(shard, record)
-      if wrong:
-        raise RunError(f"{self._record(shard)} {wrong}")
-    manifest = {
-      **self.settings(),
-      "classes": [
-        entry
-        | {
-          "count": sum(
-            record["label_counts"].get(str(entry["label"]), 0)
-            for record in records
-          )
-        }
-        for entry in classes
-      ],
-      "shards": [
-        {key: record[key] for key in ("number", "first", "count", "sha256")}
-        for record in records
-      ],
-    }
-    return _pretty(manifest)
-
-  @contextlib.contextmanager
-  def lock(self, shard: Shard) -> Iterator[bool]:
-    """Holds a shard for this process, if no other does.
-
-    Remote folders (`gs://...`) have no locks: there, workers must not overlap.
-    """
-    if "://" in str(self.out):
-      yield True
-      return
-    path = self.out / RECORDS / f".{shard.number:05d}.lock"
-    held = filelock.FileLock(str(path))
-    try:
-      held.acquire(timeout=0)
-    except filelock.Timeout:
-      yield False
-      return
-    try:
-      yield True
-    finally:
-      path.unlink(missing_ok=True)
-      held.release()
-
-  def _record(self, shard):
+  def record(self, shard: Shard) -> epath.Path:
+    """The file that says that a shard is whole."""
     return self.out / RECORDS / f"{shard.number:05d}.json"
 
 
@@ -247,7 +304,8 @@ def _counts(labels):
 
 
 def _digest(settings):
-  text = json.dumps(settings, sort_keys=True)
+  kept = {key: value for key, value in settings.items() if key != ABOUT}
+  text = json.dumps(kept, sort_keys=True)
   return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -261,23 +319,19 @@ def _check_same(out, old, new):
     )
   if name:
     raise RunError(
-      f"{out} belongs to another job: {name} was {old.get(name)}, now "
-      f"{new[name]}"
+      f"{out} belongs to another job: {name} was {_shown(old.get(name))}, now "
+      f"{_shown(new[name])}"
     )
 
 
+def _shown(value):
+  text = str(value)
+  return text if len(text) <= 80 else f"{text[:80]}..."
+
+
 def _read(path, keys):
-  try:
-    values = json.loads(path.read_text())
-    missing = [key for key in keys if key not in values]
-  except FileNotFoundError:
-    raise RunError(f"{path} is not there") from None
-  except (TypeError, ValueError):
-    raise RunError(f"{path} cannot be read: it is broken") from None
+  values = read_json(path)
+  missing = [key for key in keys if key not in values]
   if missing:
     raise RunError(f"{path} cannot be read: {missing[0]} is not in it")
   return values
-
-
-def _pretty(values):
-  return (json.dumps(values, indent=2) + "\n").encode()

@@ -3,16 +3,48 @@
 import contextlib
 import errno
 import io
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 
+from vqvae_jax.errors import ConfigError
 from vqvae_jax.files import PARTIAL
-from vqvae_jax.generation.format_base import FormatBase, Images, Labels, Put
+from vqvae_jax.generation.format_base import FileOfShard, Images, Labels
 from vqvae_jax.generation.shards import Shard
 from vqvae_jax.training.pictures import png
 
 
-class TfdsSet(FormatBase):
-  """A TFDS data set "generated" in ArrayRecord, with the one split "train"."""
+def check_names(class_names: Sequence[str]):
+  """Checks that TFDS, which keeps class names as the lines of a file, can.
+
+  Raises:
+    ConfigError: naming the first class that would be lost or changed.
+  """
+  seen = {}
+  for label, name in enumerate(class_names):
+    if name in seen:
+      wrong = f"class {seen[name]} has the same name"
+    elif not name.strip():
+      wrong = "the name is empty"
+    elif name != name.strip():
+      wrong = "spaces at its ends would be lost"
+    elif any(ord(char) < 32 or ord(char) == 127 for char in name):
+      wrong = "it holds a line break or another control character"
+    elif any(0xD800 <= ord(char) < 0xE000 for char in name):
+      wrong = "it is not valid Unicode"
+    else:
+      seen[name] = label
+      continue
+    raise ConfigError(
+      f"--format=tfds cannot hold class {label}, {name[:60]!r}: {wrong}; "
+      "rename it and train again, or use --format=png or npz"
+    )
+
+
+class TfdsSet(FileOfShard):
+  """A TFDS data set "generated" in ArrayRecord, with the one split "train".
+
+  `as_data_source()` reads it; TFDS's `as_dataset()` is for TFRecord only.
+  """
 
   NAME = "generated"
 
@@ -22,47 +54,46 @@ class TfdsSet(FormatBase):
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core import example_serializer
 
+    logging.getLogger("absl").addFilter(_is_no_advice)
     features = {
       "image": tfds.features.Image(shape=self._shape, encoding_format="png")
     }
+    self.extras = ("dataset_info.json", "features.json")
     if self._class_names:
-      # TFDS keeps names as the lines of a file.
-      names = [" ".join(name.split()) for name in self._class_names]
-      features["label"] = tfds.features.ClassLabel(names=names)
+      features["label"] = tfds.features.ClassLabel(names=self._class_names)
+      self.extras += ("label.labels.txt",)
     self._tfds = tfds
     self._features = tfds.features.FeaturesDict(features)
     self._serializer = example_serializer.ExampleSerializer(
       self._features.get_serialized_info()
     )
 
-  @contextlib.contextmanager
-  def write(self, shard: Shard, labels: Labels) -> Iterator[Put]:
+  def write(self, shard: Shard, labels: Labels, blocks: Iterable[Images]):
+    """Writes a record for each image."""
     from array_record.python.array_record_module import ArrayRecordWriter
 
-    path = self._path(shard)
+    path = self._path(shard.number)
     partial = path.with_name(path.name + PARTIAL)
     writer = ArrayRecordWriter(str(partial), "group_size:1")
     remaining = iter(labels)
-
-    def put(images):
-      for data in self._pool.map(self._encode, images, remaining):
-        writer.write(data)
-
     try:
-      yield put
-      writer.close()
-    except RuntimeError as error:
-      # A full disk, say, is no OSError to ArrayRecord.
-      raise OSError(errno.EIO, str(error), str(partial)) from error
+      for images in blocks:
+        encoded = list(self._pool.map(self._encode, images, remaining))
+        with _disk_errors(partial):
+          for data in encoded:
+            writer.write(data)
+      with _disk_errors(partial):
+        writer.close()
     finally:
       with contextlib.suppress(RuntimeError):
         writer.close()
     partial.replace(path)
 
   def read(self, shard: Shard, labels: Labels) -> Iterator[Images]:
+    """The images one by one."""
     from array_record.python.array_record_module import ArrayRecordReader
 
-    path = self._path(shard)
+    path = self._path(shard.number)
     # ArrayRecord's own message does not say which file is missing.
     path.stat()
     reader = ArrayRecordReader(str(path))
@@ -89,7 +120,7 @@ class TfdsSet(FormatBase):
       name="train",
       shard_lengths=list(counts),
       num_bytes=sum(
-        self._file(number).stat().length for number in range(self._shards)
+        self._path(number).stat().length for number in range(self._shards)
       ),
       filename_template=template,
     )
@@ -108,9 +139,20 @@ class TfdsSet(FormatBase):
       self._features.encode_example(example)
     )
 
-  def _path(self, shard):
-    return self._file(shard.number)
-
-  def _file(self, number):
+  def _path(self, number):
     name = f"{self.NAME}-train.array_record"
     return self._out / f"{name}-{number:05d}-of-{self._shards:05d}"
+
+
+@contextlib.contextmanager
+def _disk_errors(path):
+  """A full disk, say, is a RuntimeError to ArrayRecord."""
+  try:
+    yield
+  except RuntimeError as error:
+    raise OSError(errno.EIO, str(error), str(path)) from error
+
+
+def _is_no_advice(record):
+  """Whether it is anything but TFDS's advice to install OpenCV for PNGs."""
+  return "OpenCV" not in str(record.msg)

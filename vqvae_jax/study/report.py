@@ -8,7 +8,7 @@ from typing import Any
 from etils import epath
 
 from vqvae_jax.files import replace
-from vqvae_jax.generation.formats import class_folders
+from vqvae_jax.generation.folders import file_names
 from vqvae_jax.study import report_gates, report_text
 from vqvae_jax.study import report_tables as tables
 from vqvae_jax.study.report_markdown import to_markdown
@@ -190,7 +190,7 @@ def _samples(sheets, gates, primary) -> tuple[list[Block], list[Block]]:
   """Real images beside those of the primary generator; then all others."""
   if not sheets:
     return [], []
-  files = dict(zip(sheets, class_folders(list(sheets)), strict=True))
+  files = dict(zip(sheets, file_names(list(sheets)), strict=True))
   blocks = {}
   for name, sheet in sheets.items():
     generator = name.removesuffix("-copies")

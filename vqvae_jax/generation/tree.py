@@ -1,0 +1,56 @@
+"""What lies in the folder of a job, links included, none of them followed."""
+
+import os
+from collections.abc import Iterator
+
+from etils import epath
+
+# What file managers and repositories put anywhere, and no reader takes in.
+_LITTER = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
+_BESIDE = frozenset((".git", ".gitattributes", ".gitignore", "LICENSE"))
+
+
+def entries(
+  root: epath.Path, above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], str]]:
+  """Everything in a folder and below it.
+
+  Args:
+    root: the folder.
+    above: names in front of those in the folder.
+
+  Yields:
+    names: from the folder down to an entry.
+    kind: "file", "folder", "link", or "device" for what is none of these.
+  """
+  for name, kind in sorted(_listed(root)):
+    if name in _LITTER or (not above and name in _BESIDE):
+      continue
+    yield (*above, name), kind
+    if kind == "folder":
+      yield from entries(root / name, (*above, name))
+
+
+def links(root: epath.Path) -> Iterator[epath.Path]:
+  """The links in a folder and below it."""
+  for names, kind in entries(root):
+    if kind == "link":
+      yield root.joinpath(*names)
+
+
+def _listed(root):
+  if "://" in str(root):
+    # Buckets have no links.
+    return [
+      (p.name, "folder" if p.is_dir() else "file") for p in root.iterdir()
+    ]
+  with os.scandir(root) as found:
+    return [(entry.name, _kind(entry)) for entry in found]
+
+
+def _kind(entry):
+  if entry.is_symlink():
+    return "link"
+  if entry.is_dir(follow_symlinks=False):
+    return "folder"
+  return "file" if entry.is_file(follow_symlinks=False) else "device"
