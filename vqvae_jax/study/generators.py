@@ -151,12 +151,14 @@ def read_set(out: epath.PathLike) -> Images:
       pool,
     )
     for shard in shards:
-      record = job.read(shard)
-      wrong = job.mistake(shard, record)
+      try:
+        record = job.read(shard)
+      except RunError as error:
+        raise RunError(f"{error}; {again}") from None
       of_shard = np.asarray(record["labels"])
       checksum = Checksum(of_shard)
       try:
-        for block in kept.read(shard, of_shard) if not wrong else ():
+        for block in kept.read(shard, of_shard):
           checksum.update(block)
           images.append(block)
       except Exception as error:
@@ -165,7 +167,7 @@ def read_set(out: epath.PathLike) -> Images:
         raise RunError(
           f"shard {shard.number} of {out} cannot be read ({line}); {again}"
         ) from error
-      if wrong or checksum.hexdigest() != record["sha256"]:
+      if checksum.hexdigest() != record["sha256"]:
         raise RunError(
           f"shard {shard.number} of {out} is not what was written; {again}"
         )
