@@ -103,6 +103,7 @@ def test_the_nearest_flag_is_named_in_one_line(form):
     ("train.py", "--zzz=1", "--zzz is not a flag of train.py; train.py --help"),
     ("train.py", "--", "-- is not a flag"),
     ("train.py", "help", "did you mean --help?"),
+    ("train.py", "--help=all", "--help takes no value"),
     ("train.py", "--image-size=abc", "--image-size abc is not a whole number"),
     ("train.py", "--seed=1e3", "--seed 1e3 is not a whole number"),
     ("train.py", "--seed=1 --seed=1", "--seed is given twice"),

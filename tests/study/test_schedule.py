@@ -8,7 +8,7 @@ from rich.console import Console
 
 from vqvae_jax.config import StudyConfig
 from vqvae_jax.study import schedule as sch
-from vqvae_jax.study.schedule import Schedule, duration, trainings
+from vqvae_jax.study.schedule import Schedule, trainings
 
 
 def made():
@@ -70,23 +70,6 @@ def test_time_left_is_told_once_all_kinds_are_known():
   schedule.done("simple", "b")
   schedule.done("vae", 1, 600.0)
   assert line() == "[2 of 4] x, about 4 min left"
-
-
-@pytest.mark.parametrize(
-  ("seconds", "words"),
-  [
-    (0.4, "0 s"),
-    (59.6, "60 s"),
-    (99, "99 s"),
-    (100, "2 min"),
-    (720, "12 min"),
-    (5340, "89 min"),
-    (6001, "1 h 40 min"),
-    (86400, "24 h 0 min"),
-  ],
-)
-def test_durations_in_words(seconds, words):
-  assert duration(seconds) == words
 
 
 @pytest.mark.parametrize("terminal", [False, True])

@@ -130,6 +130,8 @@ def _unknown(word, names, given, args, prog):
     meant = _bare_word(word, names, given)
     if meant:
       return f"{start}; {meant}"
+  if equals and typed in OTHERS:
+    return f"{typed} takes no value"
   if re.fullmatch("-+h(elp)?", typed.lower()):
     return f"{start}; did you mean --help?"
   found = nearest(typed, _of_model([*names, *OTHERS], args))

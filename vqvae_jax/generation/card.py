@@ -31,9 +31,9 @@ _HOW = {
   ),
 }
 _LIMITS = """\
-- These are no photographs or measurements: details that look real may never
-  have been seen. Errors, and images of another class than their label, are
-  among them; nobody has looked through them.
+- These are neither photographs nor measurements: details that look real may
+  never have been seen. Some images are wrong or show another class than their
+  label; nobody has looked through them.
 - The model learned from few images. It repeats their biases, and what is rare
   in them is rarer here or missing.
 - Do not evaluate on them: measure accuracy on real images that no model was
@@ -49,7 +49,7 @@ _DERIVED = """\
   the set as confidential as the data it comes from.
 """
 _DRAWN = """\
-- This is no anonymisation either: a model may repeat training images closely.
+- This is no anonymisation: a model may repeat training images closely.
 """
 # Of classes that are counted one by one.
 _MAX_CLASSES = 200

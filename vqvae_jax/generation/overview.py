@@ -64,8 +64,18 @@ def overview(
     previous = label
   if not any(names):
     names = []
-  columns = [str(n + 1) for n in range(width)]
-  return grid(np.stack(cells), width, names, columns)
+  title = _title(planned.labels, class_names, mode)
+  return grid(np.stack(cells), width, names, title=title)
+
+
+def _title(labels, class_names, mode):
+  what = "validation images" if mode == "reconstruct" else "generated images"
+  if not class_names:
+    return what
+  count = len(np.unique(labels))
+  if count > MAX_CLASSES:
+    return f"{what}, the first {MAX_CLASSES} of {count:,} classes"
+  return f"{what}, the first of each class"
 
 
 def _rows(labels, lines):

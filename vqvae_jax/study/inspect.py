@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 
 from vqvae_jax.config import StudyConfig
 from vqvae_jax.generation import load
+from vqvae_jax.progress import duration
 from vqvae_jax.study import gates as g
 from vqvae_jax.study import generators, records
 from vqvae_jax.study.arms import Arm, Images
@@ -233,7 +234,7 @@ def _cross_fit(config: StudyConfig, seed: Seed) -> CrossFitted:
       groups=seed.data["train"].groups,
     )
   note_halves(seed)
-  seed.say(f"trained, {time.monotonic() - start:.0f} s", left=True)
+  seed.say(f"trained, {duration(time.monotonic() - start)}", left=True)
   return fitted
 
 

@@ -5,7 +5,6 @@ import dataclasses
 import datetime
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from vqvae_jax.config import StudyConfig
@@ -14,11 +13,11 @@ from vqvae_jax.progress import Meter
 from vqvae_jax.study import checks, compare, inspect, method, records
 from vqvae_jax.study.arms import arms
 from vqvae_jax.study.images import all_images, load
-from vqvae_jax.study.report import write_report
-from vqvae_jax.study.report_numbers import Primary, find, summarise
+from vqvae_jax.study.report import primary_verdict, write_report
+from vqvae_jax.study.report_numbers import Primary, summarise
 from vqvae_jax.study.schedule import Schedule, trainings
 from vqvae_jax.study.seed import Seed
-from vqvae_jax.study.verdict import Verdict, verdict
+from vqvae_jax.study.verdict import Verdict
 from vqvae_jax.training import workdir
 
 
@@ -215,19 +214,5 @@ def _test_images(config, number):
 def _answer(config, results, split, multiplier) -> Verdict:
   """The answer to the question that was named beforehand."""
   primary = Primary(f"classical+{config.primary}", judge=config.judges[0])
-  row = find(
-    summarise(results, split, multiplier, primary), primary.arm, primary.judge
-  )
-  compared = row.comparison if row else None
-  if compared is None:
-    return verdict(primary.arm, primary.other, np.nan, np.nan, np.nan, 0)
-  found = compared.difference
-  return verdict(
-    primary.arm,
-    primary.other,
-    found.mean,
-    found.low,
-    found.high,
-    found.seeds,
-    f"{split} images",
-  )
+  rows = summarise(results, split, multiplier, primary)
+  return primary_verdict(rows, split, primary)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from vqvae_jax.config import StudyConfig
+from vqvae_jax.progress import duration
 from vqvae_jax.study.classical import STRENGTHS
 from vqvae_jax.study.judges import CANDIDATES, FEATURES
 
@@ -160,13 +161,3 @@ class _Noted:
 
   def __getattr__(self, name: str):
     return getattr(self._file, name)
-
-
-def duration(seconds: float) -> str:
-  """Seconds as people say them: "40 s", "12 min", "1 h 20 min"."""
-  if seconds < 99.5:
-    return f"{seconds:.0f} s"
-  minutes = round(seconds / 60)
-  if minutes < 100:
-    return f"{minutes} min"
-  return f"{minutes // 60} h {minutes % 60} min"

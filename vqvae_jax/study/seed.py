@@ -12,6 +12,7 @@ from scipy.special import log_softmax
 from vqvae_jax.config import StudyConfig
 from vqvae_jax.data import Data, DataSpec
 from vqvae_jax.errors import RunError
+from vqvae_jax.progress import duration
 from vqvae_jax.study import generators, records
 from vqvae_jax.study.arms import Arm, Images, parts
 from vqvae_jax.study.classical import STRENGTHS
@@ -279,7 +280,8 @@ class Seed:
       self._tell(path, judge, scores)
       self.say(
         f"{said}, {judge.name}: {100 * scores['accuracy']:.1f} % of "
-        f"{len(self.held_out)} validation images, {scores['seconds']:.0f} s",
+        f"{len(self.held_out)} validation images, "
+        f"{duration(scores['seconds'])}",
         left=True,
       )
     else:

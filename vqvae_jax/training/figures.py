@@ -94,7 +94,7 @@ _WORDS = {
 }
 _HELD_OUT = {
   "psnr": ("PSNR ", ".1f", " dB"),
-  "ssim": ("SSIM ", ".2f", ""),
+  "ssim": ("SSIM ", "z.2f", ""),
 }
 _GROUPS = {
   "quality": (
