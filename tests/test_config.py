@@ -196,7 +196,15 @@ def test_rules_are_complete():
       "baseline",
       "multihost",
     },
-    SampleConfig: {"workdir", "out", "resume", "verify", "multihost"},
+    SampleConfig: {
+      "workdir",
+      "out",
+      "dataset",
+      "resume",
+      "repair",
+      "verify",
+      "multihost",
+    },
     TokenizerConfig: {"levels"},  # See test_levels_and_groups.
   }
   for kind in dict.fromkeys(kind for kind, _, _ in BAD):

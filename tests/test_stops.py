@@ -101,16 +101,18 @@ def test_commands_tell_them_and_go_on_with_bugs(monkeypatch, capsys):
 
     return action
 
-  assert cli.run(Config, fail(ValueError(FULL)), "") == 2
+  assert cli.run(Config, fail(ValueError(FULL)), "", first=()) == 2
   line = capsys.readouterr().err
   assert line.count("\n") == 1
   assert line.startswith("error: no space left on the disk: /runs/a/tokenizer;")
   assert "what was saved stays" in line
   for size, told in ((2**50, "not enough memory"), (2**62, "larger than any")):
-    assert cli.run(Config, lambda config, n=size: np.zeros(n), "") == 2
+    assert (
+      cli.run(Config, lambda config, n=size: np.zeros(n), "", first=()) == 2
+    )
     assert told in capsys.readouterr().err
   with pytest.raises(ValueError, match="a bug"):
-    cli.run(Config, fail(ValueError("a bug")), "")
+    cli.run(Config, fail(ValueError("a bug")), "", first=())
 
 
 def test_threads_that_write_print_no_traceback(capsys):

@@ -46,12 +46,25 @@ def run(
     if text is not None:
       commands.show(text)
       sys.exit(0)
-    # Here, so that help answers at once.
-    from vqvae_jax.progress import print_anything
+    return guarded(
+      lambda: action(commands.parse(kind, args, prog, default(args))), resume
+    )
 
-    print_anything()
+
+def guarded(work: Callable[[], object], resume: str) -> int:
+  """Does work and gives the exit code of `run`.
+
+  Args:
+    work: what to do.
+    resume: how to go on after an interruption.
+  """
+  # Here, so that help answers at once.
+  from vqvae_jax.progress import print_anything
+
+  print_anything()
+  with stops.OneLine(resume):
     try:
-      action(commands.parse(kind, args, prog, default(args)))
+      work()
     except UserError as error:
       return _failed(str(error))
     except Interrupted as stop:

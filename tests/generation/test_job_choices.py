@@ -110,7 +110,7 @@ def test_reconstructing_other_images_is_refused(settings, tmp_path):
 
 
 def test_nothing_to_sample_from(settings, tmp_path):
-  with pytest.raises(RunError, match="is no run folder"):
+  with pytest.raises(RunError, match="is not a run folder"):
     tiny.sample(dataclasses.replace(settings, workdir=str(tmp_path)))
   run = tmp_path / "run"
   shutil.copytree(settings.workdir, run)
@@ -123,5 +123,7 @@ def test_nothing_to_sample_from(settings, tmp_path):
 
 
 def test_too_large_top_k(settings, tmp_path):
-  with pytest.raises(ConfigError, match="top_k 17 is not between 1 and the 16"):
+  with pytest.raises(
+    ConfigError, match="top_k 17 is not a whole number from 1 to 16"
+  ):
     tiny.sample(dataclasses.replace(settings, out=str(tmp_path), top_k=17))

@@ -176,5 +176,5 @@ def test_a_model_says_what_it_is_and_can_be_pickled(
 
 
 def test_no_run_folder(tmp_path):
-  with pytest.raises(RunError, match="is no run folder"):
+  with pytest.raises(RunError, match="is not a run folder"):
     vqvae_jax.load(tmp_path)

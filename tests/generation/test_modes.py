@@ -52,7 +52,7 @@ def test_the_other_priors_train_and_sample(kind, dataset, tmp_path):
     with pytest.raises(ConfigError, match="maskgit prior has no exact likel"):
       model.log_prob(images, np.zeros(3, int))
     with pytest.raises(
-      ConfigError, match="decode_steps 5 is not between 1 and"
+      ConfigError, match="decode_steps 5 is not a whole number from 1 to 4"
     ):
       model.sampler(decode_steps=5)
     few, many = (

@@ -63,15 +63,15 @@ def test_rows_of_the_picture_are_classes(tmp_path):
   names = ("cat", "dog", "owl")
   sets.make(tmp_path, names, num_images=60, shard_size=60)
   picture = np.asarray(Image.open(tmp_path / "grid.png").convert("L"))
-  left = picture.shape[1] - (10 * 58 + 2)
-  above = picture.shape[0] - (6 * 58 + 2)
+  left = picture.shape[1] - (10 * 66 + 2)
+  above = picture.shape[0] - (6 * 66 + 2)
   assert left > 10 and above > 5
   # Two rows of each class; classes come in turn.
   for row in range(6):
     for column in (0, 9):
       number = 3 * (10 * (row % 2) + column) + row // 2
-      top, start = above + 2 + 58 * row, left + 2 + 58 * column
-      cell = picture[top : top + 56 : 14, start : start + 56 : 14]
+      top, start = above + 2 + 66 * row, left + 2 + 66 * column
+      cell = picture[top : top + 64 : 16, start : start + 64 : 16]
       expected = sets.images_of([number], (4, 4, 1))[0, ..., 0]
       np.testing.assert_array_equal(cell, expected)
 
@@ -80,13 +80,13 @@ def test_varied_images_stand_below_their_sources(tmp_path):
   sets.make(tmp_path, mode="inpaint", num_images=2)
   pixels = np.asarray(Image.open(tmp_path / "grid.png"))
   # Two classes of two rows, an image each; the rectangle is outlined.
-  above = pixels.shape[0] - (4 * 58 + 2)
-  left = pixels.shape[1] - 60
+  above = pixels.shape[0] - (4 * 66 + 2)
+  left = pixels.shape[1] - 68
   red = (pixels == (230, 30, 30)).all(-1)
   rows, columns = np.nonzero(red)
   lines = sorted(set(rows - above - 2))
-  assert lines[0] == 58 + 14 and lines[-1] == 3 * 58 + 14 + 27
-  assert set(columns) == set(range(left + 2 + 28, left + 2 + 56))
+  assert lines[0] == 66 + 16 and lines[-1] == 3 * 66 + 16 + 31
+  assert set(columns) == set(range(left + 2 + 32, left + 2 + 64))
 
 
 HOSTILE = [
@@ -244,7 +244,7 @@ def test_what_cannot_fit_is_refused_before_anything_is_written(
   for changes, message in (
     ({"num_images": 10**8}, "labels alone need 4 GB"),
     ({"num_images": 2 * 10**6, "shard_size": 1}, "2,000,000 shards"),
-    ({"batch_size": 10**8}, "--batch-size 100,000,000 needs"),
+    ({"batch_size": 2**20}, "--batch-size 1,048,576 needs"),
   ):
     with pytest.raises(ConfigError, match=message):
       sets.make(out, **changes)

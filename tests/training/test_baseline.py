@@ -181,7 +181,7 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(
 ):
   straight = config(dataset, tmp_path / "straight", model)
   screen = tiny.run(straight)
-  assert f"{model}, 2 latents an image" in screen
+  assert f"{model}, 2 latents per image" in screen
   assert "warning" not in screen.lower()
   folder = tmp_path / "straight"
   assert checkpoints.latest_step(folder / "baseline") == 12

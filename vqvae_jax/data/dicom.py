@@ -6,16 +6,16 @@ What a viewer shows first is what is written (see `dicom_pixels.py`). Nothing of
 a file's header reaches the PNG, and names come from the files in IN alone.
 """
 
+import argparse
 import dataclasses
 import io
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-import tyro
 from PIL import Image
 
 from vqvae_jax import cli, files
@@ -29,20 +29,18 @@ _SUFFIXES = (".dcm", ".dicom")
 
 @dataclasses.dataclass(frozen=True)
 class DicomConfig:
-  """The flags of `python -m vqvae_jax.data.dicom`."""
+  """Settings of `python -m vqvae_jax.data.dicom`; see `main` for what they are.
 
-  PREFIX = ""
+  Attributes:
+    source: folder of DICOM files.
+    out: folder for the PNG files.
+    bits: 8 or 16.
+    window: center and width, or None for each file's own.
+  """
 
-  # Folder of DICOM files, in class folders or not.
-  source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
-  # Folder for the PNG files. Nothing in it is overwritten: what is there
-  # already is compared.
-  out: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-  # Bits of a grey value: 8 or 16. train.py brings both to 8.
+  source: str
+  out: str
   bits: Literal[8, 16] = 8
-  # CENTER WIDTH of the window for all grey images, in the units that slope and
-  # intercept lead to (Hounsfield units of a CT: 40 400 shows soft tissue). By
-  # default each file's own, or else its least and largest value.
   window: tuple[float, float] | None = None
 
   def __post_init__(self):
@@ -177,16 +175,52 @@ def _name_targets(found, source, out):
   return targets
 
 
+class _Parser(argparse.ArgumentParser):
+  def error(self, message):
+    raise ConfigError(f"{message}; {self.prog} --help shows how to call it")
+
+
 def main() -> int:
   """Runs the command; returns its exit code."""
-  return cli.run(
-    DicomConfig,
-    convert,
-    "Converts the DICOM images of a folder to PNG files in the same "
-    "subfolders, as a viewer shows them first.",
+  parser = _Parser(
     prog="python -m vqvae_jax.data.dicom",
-    resume="the same command goes on from there",
+    description="Converts the DICOM images of a folder to PNG files in the "
+    "same subfolders, as a viewer shows them first.",
   )
+  parser.add_argument(
+    "source",
+    metavar="IN",
+    help="folder of DICOM files, in class folders or not",
+  )
+  parser.add_argument(
+    "out",
+    metavar="OUT",
+    help="folder for the PNG files; what is there already is compared and "
+    "never overwritten",
+  )
+  parser.add_argument(
+    "--bits",
+    type=int,
+    choices=(8, 16),
+    default=8,
+    help="bits of a grey value (default: 8); train.py brings both to 8",
+  )
+  parser.add_argument(
+    "--window",
+    type=float,
+    nargs=2,
+    metavar=("CENTER", "WIDTH"),
+    help="window for all grey images, in the units that slope and intercept "
+    "lead to (Hounsfield units of a CT: 40 400 shows soft tissue); by default "
+    "each file's own, or else its least and largest value",
+  )
+
+  def work():
+    given = parser.parse_args()
+    window = None if given.window is None else tuple(given.window)
+    convert(DicomConfig(given.source, given.out, given.bits, window))
+
+  return cli.guarded(work, "the same command goes on from there")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from vqvae_jax.generation.trained import Trained
 from vqvae_jax.generation.walk import walk
 from vqvae_jax.models.autoencoder import class_gaussians
 from vqvae_jax.sharding import make_mesh, split
-from vqvae_jax.training import workdir
+from vqvae_jax.training import workdir as run_folder
 from vqvae_jax.training.baseline import as_applied, build_baseline
 from vqvae_jax.training.checkpoints import digest
 from vqvae_jax.training.run import load_baseline
@@ -66,7 +66,7 @@ class BaselineModel(Trained):
       self.config,
       self.spec,
       self.mesh,
-      self._steps.get(workdir.BASELINE),
+      self._steps.get(run_folder.BASELINE),
     )
     self.variables = (
       as_applied(loaded)

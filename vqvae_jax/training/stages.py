@@ -134,7 +134,8 @@ def _parameters(name, config, spec, mesh):
   stage = getattr(config, name)
   for field in REPEATED:
     value = getattr(stage, field, 0)
-    if value <= DEEP:
+    residual = getattr(stage, "quantizer", "") == "residual"
+    if value <= DEEP or (field == "depth" and not residual):
       continue
 
     def with_only(number, field=field):

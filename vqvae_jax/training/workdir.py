@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import math
 import os
+import types
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin
 
@@ -256,11 +257,16 @@ def _spec(values):
   spec = DataSpec.from_dict(values)
   if len(spec.class_counts) != spec.num_classes or 0 in spec.image_shape:
     raise ConfigError("data.class_counts or data.image_shape is wrong")
+  low, high = spec.intensity_range or (0, 1)
+  if not low < high < 2**16:
+    raise ConfigError("data.intensity_range is wrong")
   return spec
 
 
 def _fits(value, kind):
   """Whether a value of JSON is of a field's type."""
+  if isinstance(kind, types.UnionType):
+    return any(_fits(value, option) for option in get_args(kind))
   if get_origin(kind) is tuple:
     kinds = get_args(kind)
     many = kinds[-1] is Ellipsis
