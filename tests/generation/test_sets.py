@@ -17,8 +17,16 @@ from rich.console import Console
 
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError, DataError, RunError
-from vqvae_jax.generation import generate, limits, modes, plan, shards
+from vqvae_jax.generation import (
+  generate,
+  limits,
+  modes,
+  overview,
+  plan,
+  shards,
+)
 from vqvae_jax.generation.card import card
+from vqvae_jax.training.pictures import grid, legible
 
 
 def test_draws_are_the_same_on_every_machine():
@@ -88,6 +96,26 @@ def test_varied_images_stand_below_their_sources(tmp_path):
   lines = sorted(set(rows - above - 2))
   assert lines[0] == 66 + 16 and lines[-1] == 3 * 66 + 16 + 31
   assert set(columns) == set(range(left + 2 + 32, left + 2 + 64))
+
+
+@pytest.mark.parametrize("mode", ["prior", "mix", "inpaint"])
+def test_a_class_that_cannot_be_written_keeps_its_number(
+  mode, tmp_path, monkeypatch
+):
+  written = []
+
+  def spied(images, columns, row_names, **changes):
+    written.extend(legible(row_names))
+    return grid(images, columns, row_names, **changes)
+
+  monkeypatch.setattr(overview, "grid", spied)
+  names = ("cat", "\u732b", "\u72ac")
+  sets.make(tmp_path, names, mode=mode, num_images=60, shard_size=60)
+  assert {name.partition(":")[0] for name in written if name} == {
+    "cat",
+    "class 1",
+    "class 2",
+  }
 
 
 HOSTILE = [

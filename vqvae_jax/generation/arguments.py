@@ -21,9 +21,10 @@ def stacked(values, name: str) -> np.ndarray:
   """
   try:
     return np.asarray(values)
-  except (TypeError, ValueError) as error:
-    line = (str(error).splitlines() or [""])[0]
-    raise ArgumentError(f"{name} are not one array: {line}") from None
+  except (TypeError, ValueError):
+    raise ArgumentError(
+      f"{name} are not one array: all need the same shape"
+    ) from None
 
 
 def checked_images(images, spec: DataSpec) -> Float[np.ndarray, "n h w c"]:

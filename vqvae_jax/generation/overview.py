@@ -13,7 +13,7 @@ from jaxtyping import Int, UInt8
 from vqvae_jax.generation.format_base import Format
 from vqvae_jax.generation.plan import Plan
 from vqvae_jax.generation.shards import Shard
-from vqvae_jax.training.pictures import TARGET, grid
+from vqvae_jax.training.pictures import TARGET, grid, legible
 
 COLUMNS = 10
 # Classes that have rows, the first ones.
@@ -47,10 +47,12 @@ def overview(
   found = _read(kept, shards, planned, numbers)
   blank = np.full(planned.shape, 255, np.uint8)
   width = max(len(row) for _, row in rows)
+  # As `grid` would name the rows, of which a class has several here.
+  classes = legible(class_names)
   cells, names = [], []
   previous = None
   for label, row in rows:
-    name = class_names[label] if class_names else ""
+    name = classes[label] if classes else ""
     made = np.stack([found[n] for n in row])
     for what, images in _lines(planned, row, label, made, mode):
       if lines > 1:

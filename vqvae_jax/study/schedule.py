@@ -139,6 +139,9 @@ class Schedule:
           continue
         return ""
       seconds += count * sum(self._seconds[kind]) / len(self._seconds[kind])
+    if seconds >= 100:
+      # An estimate is no better than that.
+      seconds = 60 * round(seconds / 60)
     return f"about {duration(seconds)} left" if seconds else ""
 
   def _watch(self):
