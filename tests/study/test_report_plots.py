@@ -143,6 +143,8 @@ def test_sweeps_are_drawn_upright():
   assert points.shape == (3, 2)
   assert points[1, 1] < points[2, 1] < points[0, 1]
   assert all(f"\u00d7{size}<" in plot.wide for size in (1, 10, 50))
+  for svg in (plot.wide, plot.narrow):
+    assert ">accuracy, %<" in svg and ">generated images per real image<" in svg
 
 
 @pytest.mark.parametrize(

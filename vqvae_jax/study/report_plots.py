@@ -212,7 +212,7 @@ def _sweep(series, levels, span, width):
   sizes = sorted({row.multiplier for of_arm in series for row in of_arm})
   logs = [math.log(value) for value in sizes]
   across = scale((logs[0], logs[-1] + 1e-9), left + 24, right - 24)
-  parts = []
+  parts = [text(0, top, "accuracy, %", size - 1, "soft")]
   for tick in ticks(span, 7):
     parts += [
       line(left, up(tick), right, up(tick), "tick"),
@@ -225,7 +225,7 @@ def _sweep(series, levels, span, width):
     if place - last >= text_width(label, size) + 4:
       parts.append(text(place, bottom + 18, label, size - 1, "soft", "middle"))
       last = place
-  label = "generated images over real ones"
+  label = "generated images per real image"
   middle = (left + right) / 2
   parts.append(text(middle, bottom + 37, label, size - 1, "soft", "middle"))
   label_y = bottom + 62
