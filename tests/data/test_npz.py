@@ -131,10 +131,10 @@ def test_missing_and_broken_files(tmp_path):
   refused(tmp_path, "is a folder; for the images in it: folder:/")
   broken = tmp_path / "broken.npz"
   broken.write_bytes(b"no zip")
-  refused(broken, "broken.npz is no npz file")
+  refused(broken, "broken.npz is not an npz file")
   whole = write(tmp_path, images=IMAGES).read_bytes()
   broken.write_bytes(whole[: len(whole) // 2])
-  refused(broken, "broken.npz is no npz file")
+  refused(broken, "broken.npz is not an npz file")
 
 
 def header(shape):

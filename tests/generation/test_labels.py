@@ -72,7 +72,7 @@ def test_a_number_is_a_position_only_if_no_class_is_called_by_one():
 def test_positions_are_plain_decimals():
   plain = spec(("cat", "dog", "owl"))
   for choice in ("01", "+1", "1.0", "\u0661", "1_0", "0x1", "9" * 5000, "3"):
-    with pytest.raises(ConfigError, match="is no class of pets") as error:
+    with pytest.raises(ConfigError, match="is not a class of pets") as error:
       labels_of(choice, np.arange(3), plain)
     assert len(str(error.value)) < 300
 
@@ -106,7 +106,7 @@ def test_hostile_names_can_be_asked_for():
 
 @pytest.mark.parametrize("choice", ["fish", "cat,,dog", "cat,", "-1", "'cat'"])
 def test_unknown_class_is_named(choice):
-  with pytest.raises(ConfigError, match="is no class of pets: cat, dog, 1"):
+  with pytest.raises(ConfigError, match="is not a class of pets: cat, dog, 1"):
     labels_of(choice, np.arange(3), spec())
 
 

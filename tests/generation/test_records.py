@@ -136,7 +136,7 @@ def test_a_shard_of_another_job_is_found(job, tmp_path):
 def test_an_image_too_many_is_found(job):
   images = pathlib.Path(job.out) / "images"
   shutil.copy(images / "1" / "00000016.png", images / "2")
-  with pytest.raises(RunError, match="2/00000016.png is no part of this set"):
+  with pytest.raises(RunError, match="2/00000016.png is not part of this set"):
     verify(job)
 
 

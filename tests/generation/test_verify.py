@@ -92,13 +92,13 @@ def test_whatever_lies_beside_the_set_is_named(kind, tmp_path):
       before = set(out.rglob("*"))
       path.parent.mkdir(parents=True, exist_ok=True)
       shutil.copy(image, path)
-      assert "is no part of this set; move it away" in refused(out), path
+      assert "is not part of this set; move it away" in refused(out), path
       # --resume names it, too, and leaves it.
       for found in sorted(set(out.rglob("*")) - before, reverse=True):
         found.rmdir() if found.is_dir() else found.unlink()
   (out / "folder").mkdir()
-  assert "set/folder is no part" in refused(out)
-  assert "folder is no part of this set" in sets.make(
+  assert "set/folder is not part" in refused(out)
+  assert "folder is not part of this set" in sets.make(
     out, format=kind, resume=True
   )
   (out / "folder").rmdir()
@@ -115,7 +115,7 @@ def test_an_image_in_the_folder_of_another_class_is_named(tmp_path):
   sets.make(tmp_path / "set")
   images = tmp_path / "set" / "images"
   (images / "cat/00000002.png").rename(images / "dog/00000002.png")
-  assert "dog/00000002.png is no part of this set" in refused(tmp_path / "set")
+  assert "dog/00000002.png is not part of this set" in refused(tmp_path / "set")
 
 
 @pytest.mark.parametrize("kind, mode", KINDS)
@@ -152,7 +152,7 @@ def test_repairing_gives_what_was_there(kind, mode, tmp_path):
         with pytest.raises(RunError, match="--resume --repair"):
           sets.make(out, format=kind, mode=mode, resume=True)
       screen = sets.make(out, format=kind, mode=mode, resume=True, repair=True)
-      assert "mine.txt is no part of this set" in screen
+      assert "mine.txt is not part of this set" in screen
       found = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
       assert found == before | {mine: b"mine"}, path
   mine.unlink()

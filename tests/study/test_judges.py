@@ -277,5 +277,5 @@ def test_parts_that_do_not_fit_are_an_error(parts, message):
 
 def test_a_loss_that_is_not_finite_is_an_error():
   judge = dataclasses.replace(SIMPLE, learning_rate=1e30)
-  with pytest.raises(RunError, match="simple judge's loss is (nan|inf)"):
+  with pytest.raises(RunError, match="loss of classifier simple is (nan|inf)"):
     train_judge(judge, [Part(*bars(9))], 3, seed=0, steps=3)

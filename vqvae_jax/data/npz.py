@@ -180,7 +180,7 @@ def _read_headers(file):
   except DataError:
     raise
   except Exception as error:  # zipfile raises many kinds for broken files.
-    raise DataError(f"{file} is no npz file: {error}") from None
+    raise DataError(f"{file} is not an npz file: {error}") from None
 
 
 def _read_header(archive, entry, file):

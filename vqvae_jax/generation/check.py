@@ -119,7 +119,7 @@ def strays(
       )
     )
     if not ours:
-      found.append(f"{where} is no part of this set; move it away")
+      found.append(f"{where} is not part of this set; move it away")
   return found
 
 

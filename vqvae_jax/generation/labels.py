@@ -166,8 +166,8 @@ def _label(part, spec):
   elif any("," in name for name in spec.class_names):
     hint = ". A name with a comma stands in double quotes"
   raise ConfigError(
-    f"--labels {_quoted(part)} is no class of {spec.name}: {known}; nor is it "
-    f"balanced, as-data or fill-minority{hint}"
+    f"--labels {_quoted(part)} is not a class of {spec.name}: {known}; nor is "
+    f"it balanced, as-data or fill-minority{hint}"
   )
 
 

@@ -46,7 +46,7 @@ def compare(
   for judge in config.judges:
     settings, accuracies = seed.choose_settings(judge)
     if accuracies:
-      chosen[f"settings of the {judge} judge"] = {
+      chosen[f"settings of classifier {judge}"] = {
         "chosen": settings.settings,
         "among": accuracies,
       }

@@ -215,11 +215,11 @@ def _dropped(config, seed, images, mask, counts):
 def _cross_fit(config: StudyConfig, seed: Seed) -> CrossFitted:
   """Judges of halves of the real images."""
   start = time.monotonic()
-  said = "two judges, each of one half of the real images"
+  said = "two classifiers, each on one half of the real images"
   seed.say(f"training {said}")
 
   def tell(half, step, loss):
-    seed.progress(f"judge {half + 1} of {said}")(step, loss)
+    seed.progress(f"classifier {half + 1} of {said}")(step, loss)
 
   with seed.busy(f"{said}: compiling"):
     fitted = cross_fit(

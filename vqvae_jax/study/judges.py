@@ -132,7 +132,9 @@ def train_judge(
     )
     step += len(labels)
     if not np.isfinite(loss):
-      raise RunError(f"the {judge.name} judge's loss is {loss} at step {step}")
+      raise RunError(
+        f"the loss of classifier {judge.name} is {loss} at step {step}"
+      )
     if on_progress:
       on_progress(step, loss)
   return params

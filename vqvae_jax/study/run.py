@@ -94,7 +94,7 @@ def _plan(config, seeds, schedule):
   schedule.say(
     f"plan: {config.seeds} seed{'s' * (config.seeds > 1)}, each with "
     f"{len(models)} generator{'s' * (len(models) > 1)} to train "
-    f"({', '.join(models)}), {config.num_synthetic:,} images to draw of "
+    f"({', '.join(models)}), {config.num_synthetic:,} images to draw from "
     f"{', '.join(config.generators)}, and {count} training sets (arms) for "
     f"each classifier ({', '.join(config.judges)}): {sum(judges.values())} "
     "trainings of classifiers in all, choices and checks included"
