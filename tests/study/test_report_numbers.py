@@ -1,5 +1,6 @@
 """The report's numbers against hand-made ones."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -120,6 +121,10 @@ def test_a_gain_that_correction_takes_away():
     and compared.difference.p_value < 0.05 < compared.adjusted
   )
   assert compared.verdict == "no gain after correction"
+  found = compared.difference
+  fallen = found._replace(mean=-found.mean, low=-found.high, high=-found.low)
+  lost = dataclasses.replace(compared, difference=fallen)
+  assert lost.verdict == "loss, not certain after correction"
   # The same numbers as the primary comparison stand.
   scores = {"classical": scores["real"], "classical+vqvae": scores["vqvae"]}
   rows, _ = summarise(results(scores))

@@ -184,7 +184,7 @@ def test_every_line_says_how_far_the_study_is(whole):
   for strength in ("light", "medium", "strong"):
     assert f"seed 0: classical ({strength}), simple: " in text
   assert "reading the test images" not in text
-  assert "judges on test images 9/9" in text
+  assert "classifiers on test images 9/9" in text
   arm = next(line for line in lines if "seed 0: vae, simple" in line)
   assert re.search(r"\d % of 9 validation images, \d+ s, about \d+ s left", arm)
 

@@ -64,6 +64,8 @@ class Comparison:
     word = statistics.verdict(difference)
     if word == "no gain" or self.primary or self.adjusted <= SIGNIFICANCE:
       return word
+    if word == "loss":
+      return "loss, not certain after correction"
     return f"no {word} after correction"
 
 

@@ -168,9 +168,9 @@ def _verdict(compared):
     return f"no gain over {compared.reference}{rest}{primary}"
   if word == "gain":
     return f"gain over {compared.reference}{primary}"
-  if word.startswith(("loss", "no loss")):
-    first, _, rest = word.partition("loss")
-    return f"{first}loss against {compared.reference}{rest}{primary}"
+  if word.startswith("loss"):
+    rest = word.removeprefix("loss")
+    return f"loss against {compared.reference}{rest}{primary}"
   return f"against {compared.reference}: {word}{primary}"
 
 

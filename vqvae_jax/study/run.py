@@ -188,7 +188,9 @@ def _read_test(config, trained, schedule) -> dict[str, Any]:
   # values scaled by another range.
   forms, results = {}, []
   schedule.update("reading the test images")
-  with Meter(schedule.console, "judges on test images", len(trained)) as meter:
+  with Meter(
+    schedule.console, "classifiers on test images", len(trained)
+  ) as meter:
     for item in trained:
       spec = item.seed.spec
       form = spec.image_shape, spec.intensity_range
