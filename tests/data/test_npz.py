@@ -129,6 +129,9 @@ def test_what_is_refused(tmp_path, arrays, match):
 def test_missing_and_broken_files(tmp_path):
   refused(tmp_path / "no.npz", "no.npz does not exist")
   refused(tmp_path, "is a folder; for the images in it: folder:/")
+  (tmp_path / "b.npz").touch()
+  (tmp_path / "a.npz").touch()
+  refused(tmp_path, "name one of its 2 files: npz:/.*/a.npz$")
   broken = tmp_path / "broken.npz"
   broken.write_bytes(b"no zip")
   refused(broken, "broken.npz is no npz file")

@@ -34,6 +34,12 @@ def open_npz(path: str) -> Dataset:
   """
   file = Path(path).expanduser()
   if path and file.is_dir():
+    inside = sorted(found.name for found in file.glob("*.npz"))
+    if inside:
+      raise DataError(
+        f"npz:{path} is a folder; name one of its {len(inside):,} files: "
+        f"npz:{os.path.join(path, inside[0])}"
+      )
     raise DataError(
       f"npz:{path} is a folder; for the images in it: folder:{path}"
     )
