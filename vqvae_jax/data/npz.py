@@ -88,8 +88,8 @@ def _source(file, headers, prefix, class_names):
     labels = np.zeros(len(pixels), np.int64)
   elif labels.max() >= max(1, len(class_names)):
     raise DataError(
-      f"{file}: '{prefix}labels' has the label {labels.max()}, beyond the "
-      f"{max(1, len(class_names))} classes there are"
+      f"{file}: '{prefix}labels' has the label {labels.max()}, beyond "
+      f"that of the last class, {max(0, len(class_names) - 1)}"
     )
   return ArraySource(name, pixels, labels, class_names)
 
