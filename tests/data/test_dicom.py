@@ -237,7 +237,7 @@ def test_files_that_fail_are_named_and_leave_nothing(tmp_path, capsys):
     run(source, out)
   said = capsys.readouterr().err.splitlines()
   rules = {
-    "text.dcm": "cannot be converted",
+    "text.dcm": "cannot be converted: it is not DICOM",
     "half.dcm": "cannot be converted",
     "huge.dcm": "60000x60000 pixels",
     "film.dcm": "30 frames",

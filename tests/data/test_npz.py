@@ -101,7 +101,7 @@ def test_the_test_arrays_are_read_only_when_asked_for(tmp_path):
     ({"images": IMAGES, "labels": LABELS.astype(object)}, "never unpickled"),
     (
       {"images": IMAGES, "labels": LABELS, "class_names": np.array(["a"])},
-      "label 2, beyond the 1 classes",
+      "label 2, beyond that of the last class, 0",
     ),
     (
       {"images": IMAGES, "labels": LABELS, "class_names": LABELS},
@@ -114,7 +114,7 @@ def test_the_test_arrays_are_read_only_when_asked_for(tmp_path):
         "val_images": IMAGES,
         "val_labels": LABELS + 1,
       },
-      "'val_labels' has the label 3, beyond the 3 classes",
+      "'val_labels' has the label 3, beyond that of the last class, 2",
     ),
     (
       {"train_images": IMAGES, "train_labels": LABELS, "val_images": IMAGES},
@@ -129,6 +129,9 @@ def test_what_is_refused(tmp_path, arrays, match):
 def test_missing_and_broken_files(tmp_path):
   refused(tmp_path / "no.npz", "no.npz does not exist")
   refused(tmp_path, "is a folder; for the images in it: folder:/")
+  (tmp_path / "b.npz").touch()
+  (tmp_path / "a.npz").touch()
+  refused(tmp_path, "name one of its 2 files: npz:/.*/a.npz$")
   broken = tmp_path / "broken.npz"
   broken.write_bytes(b"no zip")
   refused(broken, "broken.npz is not an npz file")

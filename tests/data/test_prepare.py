@@ -47,10 +47,15 @@ def test_names_that_nobody_knows(no_process, tmp_path):
     ("mnist-5k", "mnist5k"),
     ("Folder:X/y", "folder:X/y"),
     ("NPZ:a.npz", "npz:a.npz"),
+    ("fodler:x", "folder:x"),
+    ("floder:x", "folder:x"),
+    ("tfdsdir:x", "tfds-dir:x"),
   ):
     refused(f"did you mean {known}", name)
   refused("for that folder: folder:", str(tmp_path))
   refused("for that file: npz:x.npz", "x.npz")
+  (tmp_path / "a.npz").touch()
+  refused("did you mean npz:.*/a.npz", str(tmp_path / "a"))
   refused("emnist has no configuration 'foo'; it has: .*letters", "emnist/foo")
   refused("mnist has no configuration 'foo'; it has: none", "mnist/foo")
 

@@ -169,7 +169,7 @@ def test_another_job_is_not_resumed(whole, settings, tmp_path):
     tiny.sample(other)
   info["weights"]["prior"] = "0"
   (out / "job.json").write_text(json.dumps(info))
-  with pytest.raises(RunError, match="begun with another checkpoint"):
+  with pytest.raises(RunError, match="another checkpoint.* --from-step"):
     tiny.sample(other)
   (out / "job.json").unlink()
   with pytest.raises(RunError, match="no job that could be resumed"):

@@ -173,6 +173,13 @@ def test_a_model_says_what_it_is_and_can_be_pickled(
   changed.tokenizer_step += 1
   with pytest.raises(RunError, match="was pickled at step .*; load it again"):
     pickle.loads(pickle.dumps(changed))
+  # The prior may be trained further, too, and alone.
+  changed = copy.copy(model)
+  assert pickle.loads(pickle.dumps(model)).prior_digest == model.prior_digest
+  variables, step = model._prior
+  changed._prior = variables, step + 1
+  with pytest.raises(RunError, match=f"prior weights of step {step}, but"):
+    pickle.loads(pickle.dumps(changed))
 
 
 def test_no_run_folder(tmp_path):

@@ -194,3 +194,15 @@ def test_an_npz_that_says_something_else_is_found(tmp_path):
   ):
     np.savez(path, **(kept | change))
     assert "shard 0 is not what was written" in refused(tmp_path)
+
+
+def test_what_lies_beside_a_damaged_set_does_not_hide_the_damage(tmp_path):
+  out = tmp_path / "set"
+  sets.make(out, format="npz")
+  shard = next(out.glob("*.npz"))
+  shard.write_bytes(shard.read_bytes()[:-1])
+  (out / "other.npz").touch()
+  message = refused(out)
+  assert "other.npz" in message and "has not compared the images" in message
+  (out / "other.npz").unlink()
+  assert "--repair" in refused(out)

@@ -224,9 +224,10 @@ def processes(config: Any):
     name, value = next(iter(given.items()))
     raise ConfigError(f"{flag(config, name)} {value} is for --multihost")
   if 0 < len(given) < 3:
+    verb = "was" if len(given) == 1 else "were"
     raise ConfigError(
       "--coordinator, --num-processes and --process-index come together; only "
-      f"{', '.join(flag(config, name) for name in given)} was given"
+      f"{' and '.join(flag(config, name) for name in given)} {verb} given"
     )
   if given:
     _check_address(config.coordinator)

@@ -66,6 +66,8 @@ def read(
       grey, scaled = shown(values, dataset, window)
   except DataError:
     raise
+  except pydicom.errors.InvalidDicomError:
+    raise DataError(f"{path} cannot be converted: it is not DICOM") from None
   except Exception as error:  # pydicom and its decoders raise many kinds.
     line = (str(error).splitlines() or [type(error).__name__])[0][:200]
     raise DataError(f"{path} cannot be converted: {line}") from None

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from vqvae_jax.data import png
 from vqvae_jax.errors import DataError
@@ -186,6 +186,12 @@ def _open(file, name):
     raise DataError(
       f"{name} declares more than the {MAX_PIXELS // 10**6} megapixels that "
       "are read; resize it first"
+    ) from None
+  except UnidentifiedImageError:
+    # Pillow's own words name the file again and say no more.
+    raise DataError(
+      f"{name} is no PNG, JPEG or WebP image that can be read: it is empty, "
+      "broken or of another format; replace it or move it away"
     ) from None
   except Exception as error:
     raise DataError(

@@ -34,6 +34,12 @@ def open_npz(path: str) -> Dataset:
   """
   file = Path(path).expanduser()
   if path and file.is_dir():
+    inside = sorted(found.name for found in file.glob("*.npz"))
+    if inside:
+      raise DataError(
+        f"npz:{path} is a folder; name one of its {len(inside):,} files: "
+        f"npz:{os.path.join(path, inside[0])}"
+      )
     raise DataError(
       f"npz:{path} is a folder; for the images in it: folder:{path}"
     )
@@ -82,8 +88,8 @@ def _source(file, headers, prefix, class_names):
     labels = np.zeros(len(pixels), np.int64)
   elif labels.max() >= max(1, len(class_names)):
     raise DataError(
-      f"{file}: '{prefix}labels' has the label {labels.max()}, beyond the "
-      f"{max(1, len(class_names))} classes there are"
+      f"{file}: '{prefix}labels' has the label {labels.max()}, beyond "
+      f"that of the last class, {max(0, len(class_names) - 1)}"
     )
   return ArraySource(name, pixels, labels, class_names)
 

@@ -27,6 +27,8 @@ from vqvae_jax.errors import DataError
 
 # Seconds for name look-up and connection.
 _PATIENCE = 6.0
+# What stands before the colon of a path.
+_KINDS = ("folder", "npz", "tfds-dir")
 
 
 def prepare(name: str, data_dir: str):
@@ -122,20 +124,23 @@ def _unknown(name, tfds):
     return f"unknown data set {name!r}; for that folder: folder:{name}"
   if name.endswith(".npz") and ":" not in name:
     return f"unknown data set {name!r}; for that file: npz:{name}"
+  if os.path.isfile(f"{name}.npz"):
+    return f"unknown data set {name!r}; did you mean npz:{name}.npz?"
   names = ["mnist5k", *tfds.list_builders(with_community_datasets=False)]
   near = _similar(name, names)
   hint = f"; did you mean {' or '.join(near)}?" if near else ""
   return (
-    f"unknown data set {name!r}: neither mnist5k, folder:DIR, npz:FILE nor a "
-    f"name that TFDS knows{hint}"
+    f"unknown data set {name!r}: neither mnist5k, folder:DIR, npz:FILE, "
+    f"tfds-dir:DIR nor a name that TFDS knows{hint}"
   )
 
 
 def _similar(name, names):
   """Up to three names that are near, whatever the case and punctuation."""
   kind, colon, path = name.partition(":")
-  if colon and kind.lower() in ("folder", "npz", "tfds-dir"):
-    return [f"{kind.lower()}:{path}"]
+  kinds = difflib.get_close_matches(kind.lower(), _KINDS, n=1)
+  if colon and kinds:
+    return [f"{kinds[0]}:{path}"]
   plain = {}
   for known in names:
     plain.setdefault(_letters(known), []).append(known)

@@ -44,7 +44,11 @@ def verify(out: epath.PathLike, console: Console):
     labels = job.labels(shards)
     found = strays(job, kept, settings, labels)
     if found:
-      raise RunError(found[0] + _more(found))
+      # The shards are not read yet: behind a link or pipe may be anything.
+      raise RunError(
+        f"{found[0]}{_more(found)}; then repeat --verify, which has not "
+        "compared the images yet"
+      )
     wrong = wrong_shards(job, kept, shards, console)
     if wrong:
       raise RunError(next(iter(wrong.values())) + _more(wrong))

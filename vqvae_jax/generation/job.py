@@ -152,7 +152,7 @@ def _generate(config, console, advise):
     seconds = time.monotonic() - started
     summarise(job, kept, shards, seconds, speed, console)
   if advise:
-    advise_next(job, model.config.dataset, console)
+    advise_next(job, model.config, console)
 
 
 def _share(config):

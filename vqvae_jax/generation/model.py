@@ -88,10 +88,16 @@ class Model(Trained):
       f"({self.config.tokenizer.quantizer}), {self.config.prior.kind} prior"
     )
 
+  def _stages(self):
+    # The prior is loaded at first use.
+    return ("tokenizer", "prior")[: 1 + ("_prior" in vars(self))]
+
+  def _step_of(self, stage):
+    return self._prior[1] if stage == "prior" else self.tokenizer_step
+
   @cached_property
-  def prior_variables(self) -> PyTree:
-    """The prior's best weights; loaded at first use."""
-    variables, _ = load_prior(
+  def _prior(self):
+    return load_prior(
       self._workdir,
       self.config,
       self.spec,
@@ -99,7 +105,11 @@ class Model(Trained):
       self._steps.get("prior"),
       self.tokenizer_digest,
     )
-    return variables["params"]
+
+  @property
+  def prior_variables(self) -> PyTree:
+    """The prior's best weights; loaded at first use."""
+    return self._prior[0]["params"]
 
   @cached_property
   def tokenizer_digest(self) -> str:

@@ -315,7 +315,7 @@ def _check_same(out, old, new):
   if name == "weights":
     raise RunError(
       f"{out} was begun with another checkpoint; its images would not be of "
-      "one kind. Name another --out"
+      "one kind; name another --out, or that checkpoint with --from-step"
     )
   if name:
     raise RunError(

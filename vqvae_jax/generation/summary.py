@@ -5,10 +5,20 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from vqvae_jax.config import Config
 from vqvae_jax.generation import check, finish
 from vqvae_jax.generation.format_base import Format
 from vqvae_jax.generation.shards import Job, Shard
 from vqvae_jax.progress import duration, rate, say
+
+# Flags of train.py that the study has, too, and that say how images are read.
+_DATA_FLAGS = (
+  "data_dir",
+  "image_size",
+  "channels",
+  "group_regex",
+  "labels_csv",
+)
 
 
 def summarise(
@@ -45,17 +55,32 @@ def summarise(
     say(console, f"note: {text}")
 
 
-def advise_next(job: Job, dataset: str, console: Console):
+def advise_next(job: Job, config: Config, console: Console):
   """Says what can be done with a set.
 
   Args:
     job: the folder.
-    dataset: `--dataset` of the run.
+    config: of the run.
     console: where to say it.
   """
   say(console, f"the first of them: {job.out / finish.GRID}")
   say(console, f"what they are, and how to load them: {job.out / finish.CARD}")
-  study = shlex.join(
-    ["python", "-m", "vqvae_jax.study", f"--dataset={dataset}"]
-  )
-  say(console, f"whether they help a classifier: {study}")
+  say(console, f"whether they help a classifier: {study_command(config)}")
+
+
+def study_command(config: Config) -> str:
+  """The study of the images that a run learned, read as the run read them.
+
+  Args:
+    config: of the run.
+  """
+  words = ["python", "-m", "vqvae_jax.study", f"--dataset={config.dataset}"]
+  for name in _DATA_FLAGS:
+    value = getattr(config, name)
+    if value is not None:
+      words.append(f"--{name.replace('_', '-')}={value}")
+  if config.intensity_range is not None:
+    words += ["--intensity-range", *map(str, config.intensity_range)]
+  # By default the study takes 1,000, and refuses sets that have fewer.
+  words.append(f"--num-real={config.num_train_images or 0}")
+  return shlex.join(words)

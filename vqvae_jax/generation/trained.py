@@ -68,9 +68,18 @@ class Trained:
     """What kind of model it is, in a few words."""
     raise NotImplementedError
 
+  def _stages(self) -> tuple[str, ...]:
+    """The stages whose weights were loaded."""
+    return ("",)
+
+  def _step_of(self, stage: str) -> int:
+    """Training step of a stage's weights, which this loads if need be."""
+    del stage  # A baseline has but one.
+    return self.trained_steps
+
   def __reduce__(self):
-    given = type(self), self._workdir, self._steps, self.trained_steps
-    return _reload, given
+    trained = {stage: self._step_of(stage) for stage in self._stages()}
+    return _reload, (type(self), self._workdir, self._steps, trained)
 
   def __copy__(self):
     other = object.__new__(type(self))
@@ -79,7 +88,10 @@ class Trained:
 
 
 def _reload(
-  kind: type, workdir: str, steps: Mapping[str, int], trained: int
+  kind: type,
+  workdir: str,
+  steps: Mapping[str, int],
+  trained: Mapping[str, int],
 ) -> Any:
   """The model that was pickled.
 
@@ -87,11 +99,14 @@ def _reload(
     RunError: if the run folder holds other weights by now.
   """
   model = kind(workdir, steps=steps)
-  if model.trained_steps != trained:
-    raise RunError(
-      f"{workdir} holds weights of step {model.trained_steps}, but the model "
-      f"was pickled at step {trained}; load it again"
-    )
+  for stage, step in trained.items():
+    now = model._step_of(stage)
+    if now != step:
+      named = f"{stage} weights" if stage else "weights"
+      raise RunError(
+        f"{workdir} holds {named} of step {now}, but the model was pickled at "
+        f"step {step}; load it again"
+      )
   return model
 
 
