@@ -197,6 +197,8 @@ def test_other_shapes_do_not_fit(saved):
   like = state(0, size=8)
   message = refusal(restored, saved, 15, like)
   assert "does not fit the settings in config.json" in message
+  assert "restore config.json" in message
+  assert "no whole checkpoint" not in message
 
 
 def test_a_prior_of_another_tokenizer_is_refused(saved):
