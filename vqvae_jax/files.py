@@ -66,7 +66,17 @@ def read_json(
     raise kind(f"{path} cannot be read: {line}") from None
   if not isinstance(values, dict):
     raise kind(
-      f"{path} cannot be read: it holds a {type(values).__name__}, not an "
-      "object"
+      f"{path} cannot be read: it holds {_in_json(values)}, not an object"
     )
   return values
+
+
+def _in_json(value):
+  """What a value is called in JSON, with an article."""
+  if value is None:
+    return "null"
+  if isinstance(value, bool):
+    return "a truth value"
+  if isinstance(value, int | float):
+    return "a number"
+  return "a string" if isinstance(value, str) else "a list"

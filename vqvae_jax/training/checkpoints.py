@@ -247,7 +247,8 @@ def load_items(
     loaded, known = _load(directory, items, step)
   except _Damaged as damage:
     raise RunError(
-      f"{directory / str(step)} {damage}; {_way_out(directory, items, step)}"
+      f"{directory / str(step)} {damage}; "
+      f"{_way_out(directory, items, step, damage)}"
     ) from None
   if known is None:
     warn(
@@ -267,6 +268,10 @@ class _Damaged(Exception):
   """A checkpoint that cannot be used; the message goes after its path."""
 
 
+class _Misfit(_Damaged):
+  """A whole checkpoint of other settings."""
+
+
 def _load(directory, items, step):
   """Items and their digests, or None where an old version kept no digests."""
   path = directory / str(step)
@@ -278,7 +283,7 @@ def _load(directory, items, step):
     raise _renamed(known["step"])
   for name, item in items.items() if known else ():
     if known["layouts"].get(name) != layout(item):
-      raise _Damaged("does not fit the settings in config.json")
+      raise _Misfit("does not fit the settings in config.json")
   loaded = _load_quietly(
     path,
     items,
@@ -340,7 +345,7 @@ def _load_quietly(path, items, hint):
   raise _Damaged(f"is damaged: {reason}")
 
 
-def _way_out(directory, items, broken):
+def _way_out(directory, items, broken, damage):
   """What to do instead of loading the broken checkpoint."""
   for step in reversed(steps(directory)):
     if step == broken:
@@ -352,6 +357,11 @@ def _way_out(directory, items, broken):
     return (
       f"step {step} is whole: --from-step={directory.name}:{step} goes on "
       "from there"
+    )
+  if isinstance(damage, _Misfit):
+    return (
+      "restore config.json if it was changed, or move "
+      f"{directory} away and train that stage anew"
     )
   return (
     "no whole checkpoint is left; restore it from a copy, or move "

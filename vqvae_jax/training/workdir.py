@@ -254,6 +254,13 @@ def _spec(values):
   for name, kind in kinds.items():
     if name in values and not _fits(values[name], kind):
       raise ConfigError(f"data.{name} is {str(values[name])[:60]!r}")
+  required = {
+    field.name
+    for field in dataclasses.fields(DataSpec)
+    if field.default is field.default_factory is dataclasses.MISSING
+  }
+  if missing := sorted(required - values.keys()):
+    raise ConfigError(f"data.{missing[0]} is missing")
   spec = DataSpec.from_dict(values)
   if len(spec.class_counts) != spec.num_classes or 0 in spec.image_shape:
     raise ConfigError("data.class_counts or data.image_shape is wrong")
