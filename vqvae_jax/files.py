@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
 import socket
+import threading
+import time
 from typing import Any
 
 from etils import epath
@@ -10,6 +13,8 @@ from etils import epath
 from vqvae_jax.errors import RunError, UserError
 
 PARTIAL = ".partial"
+# Writing a small file takes no longer than this, in seconds.
+ABANDONED = 600
 
 
 def expand(path: epath.PathLike) -> epath.Path:
@@ -27,8 +32,31 @@ def replace(path: epath.Path, content: bytes):
 
 def replace_shared(path: epath.Path, content: bytes):
   """`replace` for a file that other workers may write at the same time."""
-  owner = f"{socket.gethostname()}-{os.getpid()}"
+  owner = f"{_host()}-{os.getpid()}-{threading.get_ident()}"
   _replace(path, path.with_name(f"{path.name}{PARTIAL}-{owner}"), content)
+
+
+def left_behind(path: epath.Path) -> bool:
+  """Whether a partial file of `replace_shared` has lost its process.
+
+  Processes of other machines are taken for dead after `ABANDONED` seconds.
+  """
+  found = re.fullmatch(rf".*{re.escape(PARTIAL)}-(.*)-(\d+)-\d+", path.name)
+  if found is None:
+    return False
+  try:
+    if found[1] != _host():
+      return time.time() - path.stat().mtime > ABANDONED
+    os.kill(int(found[2]), 0)
+  except (ProcessLookupError, OverflowError):
+    return True
+  except OSError:  # It is gone by now, or its process is another user's.
+    return False
+  return False
+
+
+def _host():
+  return socket.gethostname()
 
 
 def _replace(path, partial, content):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny
 
-from vqvae_jax.config import SampleConfig
+from vqvae_jax.config import Config, SampleConfig
 from vqvae_jax.data import DataSpec
 from vqvae_jax.data.images import Shape
 from vqvae_jax.data.sources import ArraySource
@@ -79,7 +79,7 @@ def patched(names=("cat", "dog"), shape=(4, 4, 1)):
   model = types.SimpleNamespace(
     spec=spec(names, shape),
     mesh=make_mesh(),
-    config=types.SimpleNamespace(dataset="folder:pets", model="vqvae"),
+    config=Config(dataset="folder:pets"),
   )
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(job, "load", lambda *_: model)

@@ -3,7 +3,9 @@
 import dataclasses
 import io
 import json
+import os
 import pathlib
+import socket
 import threading
 import time
 
@@ -225,8 +227,16 @@ def test_what_killed_processes_left_is_removed(tmp_path):
   sets.make(tmp_path)
   (tmp_path / "manifest.json").unlink()
   (tmp_path / "records" / ".00001.lock").touch()
-  (tmp_path / "job.json.partial-host-1").touch()
+  host = socket.gethostname()
+  dead = tmp_path / f"job.json.partial-{host}-{2**22 + 1}-5"
+  old = tmp_path / "job.json.partial-other-host-1-5"
+  alive = tmp_path / f"job.json.partial-{host}-{os.getpid()}-5"
+  for path in (dead, old, alive):
+    path.touch()
+  os.utime(old, (0, 0))
   sets.make(tmp_path, resume=True)
+  assert [path.exists() for path in (dead, old, alive)] == [False, False, True]
+  alive.unlink()
   sets.verify(tmp_path)
 
 

@@ -197,7 +197,7 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(
     losses = [x["validation_loss"] for x in lines if "validation_loss" in x]
     assert losses[-1] < losses[0]
   # A finished run does nothing more.
-  assert "baseline: step 12 of 12 is done already" in tiny.run(straight)
+  assert f"{model}: step 12 of 12 is done already" in tiny.run(straight)
   # A signal at step 7.
   killed = config(dataset, tmp_path / "killed", model)
   with monkeypatch.context() as patch:
@@ -208,7 +208,7 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(
     )
     with pytest.raises(Interrupted, match="baseline saved at step 7"):
       tiny.run(killed)
-  assert "baseline: resumed at step 7 of 12" in tiny.run(killed)
+  assert f"{model}: resumed at step 7 of 12" in tiny.run(killed)
   expected = state_digest(straight.workdir, "baseline")
   assert state_digest(killed.workdir, "baseline") == expected
 

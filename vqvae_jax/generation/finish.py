@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from vqvae_jax.errors import RunError
-from vqvae_jax.files import PARTIAL, pretty_json, read_json, replace_shared
+from vqvae_jax.files import (
+  left_behind,
+  pretty_json,
+  read_json,
+  replace_shared,
+)
 from vqvae_jax.generation.card import card
 from vqvae_jax.generation.folders import class_folders, folder_rule
 from vqvae_jax.generation.format_base import Format, file_digest
@@ -150,7 +155,7 @@ def _sweep(job):
     if lock and path.name != f".{COMPLETING}.lock":
       path.unlink(missing_ok=True)
   for path in job.out.iterdir():
-    if f"{PARTIAL}-" in path.name:
+    if left_behind(path):
       path.unlink(missing_ok=True)
 
 
