@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,11 +9,18 @@ if TYPE_CHECKING:
 
   from vqvae_jax.generation import BaselineModel, Model
 
-try:
-  __version__ = importlib.metadata.version("vqvae_jax")
-except importlib.metadata.PackageNotFoundError:
-  # A clone that is not installed.
-  __version__ = "0.1.0"
+
+def __getattr__(name: str) -> str:
+  """`__version__`, looked up at use: commands guard their own imports."""
+  if name != "__version__":
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+  import importlib.metadata
+
+  try:
+    return importlib.metadata.version("vqvae_jax")
+  except importlib.metadata.PackageNotFoundError:
+    # A clone that is not installed.
+    return "0.1.0"
 
 
 def load(

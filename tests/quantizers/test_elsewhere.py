@@ -15,8 +15,8 @@ from test_family import BOTH, FAMILY, latents, variables
 
 from vqvae_jax.quantizers import nearest_code, search
 
-# One of each way to find and to keep codes; the others are made of these.
-KINDS = ("ema", "vq rotation", "residual", "fsq", "lfq", "gumbel")
+KINDS = ("ema", "vq rotation", "simvq", "residual", "product", "fsq", "lfq")
+KINDS += ("gumbel", "projected")
 EACH = pytest.mark.parametrize("name", KINDS)
 P = PartitionSpec
 
@@ -191,7 +191,7 @@ def test_nothing_is_not_a_number(name):
     whole(quantizer, {**first, **once["updated"]}, z + 1)
 
 
-@pytest.mark.parametrize("name", ["ema", "simvq", "gumbel"])
+@EACH
 def test_a_quantizer_is_a_module_of_flax_nnx(name):
   quantizer = FAMILY[name]
   z = latents(quantizer)
