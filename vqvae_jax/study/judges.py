@@ -209,7 +209,11 @@ def _interruptible(train, *arguments):
 
   pool = concurrent.futures.ThreadPoolExecutor(1)
   try:
-    return pool.submit(work).result()
+    future = pool.submit(work)
+    # Woken each second: a signal may have gone to another thread.
+    while not concurrent.futures.wait([future], timeout=1).done:
+      pass
+    return future.result()
   finally:
     pool.shutdown(wait=False)
 
