@@ -279,7 +279,7 @@ def test_what_cannot_fit_is_refused_before_anything_is_written(
   tmp_path, monkeypatch
 ):
   out = tmp_path / "out"
-  monkeypatch.setattr(limits, "_memory", lambda: 10**9)
+  monkeypatch.setattr(limits, "host_memory", lambda: 10**9)
   for changes, message in (
     ({"num_images": 10**8}, "labels alone need 4 GB"),
     ({"num_images": 2 * 10**6, "shard_size": 1}, "2,000,000 shards"),

@@ -11,10 +11,11 @@ import pytest
 from bars import SPEC, TOKENIZER, draw_batch, tokenizer_task
 from tensorboardX.proto import event_pb2
 
+from vqvae_jax import machine
 from vqvae_jax.config import BaselineConfig, Config, PriorConfig
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.sharding import make_mesh
-from vqvae_jax.training import figures, machine, plan, stages
+from vqvae_jax.training import figures, plan, stages
 from vqvae_jax.training.programs import Programs
 from vqvae_jax.training.summary import best_metrics
 

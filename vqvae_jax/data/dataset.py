@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import math
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,6 +16,7 @@ from vqvae_jax.data.sources import JoinedSource, open_dataset
 from vqvae_jax.data.spec import DataSpec
 from vqvae_jax.data.split import Split, UnknownRangeError
 from vqvae_jax.errors import DataError
+from vqvae_jax.machine import host_memory
 from vqvae_jax.progress import counted
 
 # Splits of at most this size, decoded, are held in memory.
@@ -241,7 +241,7 @@ def _check_size(shape, config):
     )
   stages = (config.tokenizer, config.prior, config.baseline)
   batch = max(stage.batch_size or config.batch_size for stage in stages)
-  needed, memory = 4 * batch * height * width * channels, _memory()
+  needed, memory = 4 * batch * height * width * channels, host_memory()
   # Of many machines each holds only its part.
   if needed > memory and not config.multihost:
     raise DataError(
@@ -250,14 +250,6 @@ def _check_size(shape, config):
       f"{memory / 2**30:,.1f} GiB of memory; take a smaller --image-size or "
       "--batch-size"
     )
-
-
-def _memory():
-  """Bytes of the machine's memory; without limit where it does not tell."""
-  try:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-  except (AttributeError, OSError, ValueError):
-    return math.inf
 
 
 def _pixels(shape):

@@ -1,6 +1,5 @@
 """What a job needs of disk and memory, before anything is made."""
 
-import os
 import shutil
 
 import numpy as np
@@ -11,6 +10,7 @@ from vqvae_jax.config import SampleConfig
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generation.shards import MAX_SHARDS, RECORDS, Job
+from vqvae_jax.machine import host_memory
 
 # Of a file system: a file takes at least one.
 _BLOCK = 4096
@@ -61,11 +61,11 @@ def check(config: SampleConfig, spec: DataSpec, mesh: Mesh, job: Job):
 def check_listed(num_images: int):
   """Raises `ConfigError` if the labels alone do not fit in memory."""
   listed = num_images * _LISTED
-  if listed > _memory():
+  if listed > host_memory():
     raise ConfigError(
       f"--num-images {num_images:,}: their labels alone need "
-      f"{_size(listed)} of memory, more than the {_size(_memory())} of this "
-      "machine; make several smaller sets"
+      f"{_size(listed)} of memory, more than the {_size(host_memory())} of "
+      "this machine; make several smaller sets"
     )
 
 
@@ -116,16 +116,12 @@ def check_block(batch_size: int, mesh: Mesh, shape: tuple[int, int, int]):
   limit = (device.memory_stats() or {}).get("bytes_limit")
   if limit is None:
     # Devices of the CPU share its memory.
-    limit, images = _memory(), images * mesh.size
+    limit, images = host_memory(), images * mesh.size
   if images > limit:
     raise ConfigError(
       f"--batch-size {batch_size:,} needs {_size(images)} or more of memory, "
       f"and there are {_size(limit)}; the default, 250, suits most"
     )
-
-
-def _memory():
-  return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _existing(path):

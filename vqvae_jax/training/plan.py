@@ -19,11 +19,11 @@ from jaxtyping import PyTree
 from vqvae_jax.config import StageConfig
 from vqvae_jax.data import Data, DataSpec
 from vqvae_jax.errors import ConfigError
+from vqvae_jax.machine import free_bytes, memory_bytes, size
 from vqvae_jax.progress import duration, rate
 from vqvae_jax.sharding import local_rows, to_global
 from vqvae_jax.training import state as st
 from vqvae_jax.training.checkpoints import KEEP
-from vqvae_jax.training.machine import free_bytes, memory_bytes, size
 from vqvae_jax.training.programs import Programs
 
 # An image is at least its bytes, the same as floats, and its reconstruction.

@@ -8,10 +8,10 @@ from jaxtyping import PyTree
 
 from vqvae_jax.config import Config, StageConfig, resolve_stride
 from vqvae_jax.data import Data, DataSpec
+from vqvae_jax.machine import memory_bytes
 from vqvae_jax.training import plan, workdir
 from vqvae_jax.training import state as st
 from vqvae_jax.training.baseline import baseline_task
-from vqvae_jax.training.machine import memory_bytes
 from vqvae_jax.training.prior import prior_task
 from vqvae_jax.training.programs import Programs
 from vqvae_jax.training.tokenizer import TokenizerTask

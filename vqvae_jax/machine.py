@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shutil
+import sys
 
 from etils import epath
 from jax.sharding import Mesh
@@ -13,13 +14,21 @@ def memory_bytes(mesh: Mesh) -> int:
   statistics = mesh.local_devices[0].memory_stats() or {}
   if "bytes_limit" in statistics:
     return statistics["bytes_limit"]
-  found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-  # A container may have less than its machine.
+  # Several CPU devices share it.
+  return host_memory() // len(mesh.local_devices)
+
+
+def host_memory() -> int:
+  """Bytes of this machine's memory, or of what its container may use."""
+  try:
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+  except (AttributeError, OSError, ValueError):
+    # Where the system does not tell, nothing is refused.
+    found = sys.maxsize
   limit = pathlib.Path("/sys/fs/cgroup/memory.max")
   if limit.exists() and limit.read_text().strip().isdecimal():
     found = min(found, int(limit.read_text()))
-  # Several CPU devices share it.
-  return found // len(mesh.local_devices)
+  return found
 
 
 def size(count: float) -> str:
