@@ -281,7 +281,7 @@ def test_what_cannot_fit_is_refused_before_anything_is_written(
   out = tmp_path / "out"
   monkeypatch.setattr(limits, "host_memory", lambda: 10**9)
   for changes, message in (
-    ({"num_images": 10**8}, "labels alone need 4 GB"),
+    ({"num_images": 10**8}, "labels alone need 4.0 GB"),
     ({"num_images": 2 * 10**6, "shard_size": 1}, "2,000,000 shards"),
     ({"batch_size": 2**20}, "--batch-size 1,048,576 needs"),
   ):

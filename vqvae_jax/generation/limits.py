@@ -10,7 +10,7 @@ from vqvae_jax.config import SampleConfig
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generation.shards import MAX_SHARDS, RECORDS, Job
-from vqvae_jax.machine import host_memory
+from vqvae_jax.machine import host_memory, size
 
 # Of a file system: a file takes at least one.
 _BLOCK = 4096
@@ -64,7 +64,7 @@ def check_listed(num_images: int):
   if listed > host_memory():
     raise ConfigError(
       f"--num-images {num_images:,}: their labels alone need "
-      f"{_size(listed)} of memory, more than the {_size(host_memory())} of "
+      f"{size(listed)} of memory, more than the {size(host_memory())} of "
       "this machine; make several smaller sets"
     )
 
@@ -103,8 +103,8 @@ def check_room(
   # Of no size are file systems that hold no files, and those that do not tell.
   if total and needed > free:
     raise ConfigError(
-      f"--num-images {num_images:,} need {_size(needed)} or more as {kind}, "
-      f"and {_existing(out)} has {_size(free)} left; ask for fewer, or name "
+      f"--num-images {num_images:,} need {size(needed)} or more as {kind}, "
+      f"and {_existing(out)} has {size(free)} left; ask for fewer, or name "
       "another --out"
     )
 
@@ -119,8 +119,8 @@ def check_block(batch_size: int, mesh: Mesh, shape: tuple[int, int, int]):
     limit, images = host_memory(), images * mesh.size
   if images > limit:
     raise ConfigError(
-      f"--batch-size {batch_size:,} needs {_size(images)} or more of memory, "
-      f"and there are {_size(limit)}; the default, 250, suits most"
+      f"--batch-size {batch_size:,} needs {size(images)} or more of memory, "
+      f"and there are {size(limit)}; the default, 250, suits most"
     )
 
 
@@ -128,11 +128,3 @@ def _existing(path):
   while not path.exists() and path.parent != path:
     path = path.parent
   return path
-
-
-def _size(count):
-  for unit in ("bytes", "kB", "MB", "GB"):
-    if count < 1000:
-      return f"{count:,.3g} {unit}"
-    count /= 1000
-  return f"{count:,.1f} TB"
