@@ -1,13 +1,16 @@
-"""Paths that users write, and files that are whole or absent."""
+"""Paths that users write, locks, and files that are whole or absent."""
 
+import contextlib
 import json
 import os
 import re
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import filelock
 from etils import epath
 
 from vqvae_jax.errors import RunError, UserError
@@ -15,6 +18,8 @@ from vqvae_jax.errors import RunError, UserError
 PARTIAL = ".partial"
 # Writing a small file takes no longer than this, in seconds.
 ABANDONED = 600
+# Between two looks at a lock that another process holds, in seconds.
+LOCK_WAIT = 20
 
 
 def expand(path: epath.PathLike) -> epath.Path:
@@ -23,6 +28,56 @@ def expand(path: epath.PathLike) -> epath.Path:
   A shell expands `~` at the start of a word only, so not in `--out=~/set`.
   """
   return epath.Path(path).expanduser()
+
+
+def is_remote(path: epath.PathLike) -> bool:
+  """Whether a path is of a store such as `gs://`, which has no locks."""
+  return "://" in os.fspath(path)
+
+
+@contextlib.contextmanager
+def lock(
+  path: epath.PathLike, waiting: Callable[[], None] | None = None
+) -> Iterator[bool]:
+  """Holds a lock for this process; the system frees it if the process dies.
+
+  Args:
+    path: the lock file, which is removed at the end. Remote paths are not
+      locked.
+    waiting: called every `LOCK_WAIT` seconds while another process holds the
+      lock; None to give up at once.
+
+  Yields:
+    Whether the lock is held now.
+
+  Raises:
+    OSError: if the file cannot be made.
+  """
+  if is_remote(path):
+    yield True
+    return
+  held = filelock.FileLock(os.fspath(path))
+  while True:
+    try:
+      held.acquire(timeout=LOCK_WAIT if waiting else 0)
+    except filelock.Timeout:
+      if waiting is None:
+        yield False
+        return
+      waiting()
+      continue
+    if os.path.exists(path):
+      break
+    # The other process has just removed the file that this one locked.
+    held.release()
+  try:
+    yield True
+  finally:
+    with contextlib.suppress(OSError):
+      # Ours is empty; what a user wrote stays.
+      if not os.path.getsize(path):
+        os.unlink(path)
+    held.release()
 
 
 def replace(path: epath.Path, content: bytes):

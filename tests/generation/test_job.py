@@ -240,7 +240,7 @@ def test_a_shard_of_a_process_that_dies_is_taken_over(settings, tmp_path):
 
   with contextlib.ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
     patch.setattr(shards.Job, "open", locked)
-    patch.setattr(shards, "WAIT", 0.1)
+    patch.setattr("vqvae_jax.files.LOCK_WAIT", 0.1)
     wait = job._wait
 
     def dies(console, number):

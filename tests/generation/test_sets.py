@@ -17,6 +17,7 @@ import tiny
 from PIL import Image
 from rich.console import Console
 
+from vqvae_jax import files
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError, DataError, RunError
 from vqvae_jax.generation import (
@@ -25,23 +26,9 @@ from vqvae_jax.generation import (
   modes,
   overview,
   plan,
-  shards,
 )
 from vqvae_jax.generation.card import card
-from vqvae_jax.training.pictures import grid, legible
-
-
-def test_draws_are_the_same_on_every_machine():
-  assert plan.draw_distinct(4, 10, 7, 3).tolist() == [7, 4, 3, 0]
-  for size in (1, 2, 21, 1000):
-    count = min(size, 21)
-    for number in range(50):
-      drawn = plan.draw_distinct(count, size, 0, number)
-      assert len(set(drawn.tolist())) == count
-      assert drawn.min() >= 0 and drawn.max() < size
-  # Evenly: of 2,000 draws of one in ten, 13 is one standard deviation.
-  first = [plan.draw_distinct(1, 10, 0, n)[0] for n in range(2000)]
-  assert np.abs(np.bincount(first, minlength=10) - 200).max() < 55
+from vqvae_jax.pictures import grid, legible
 
 
 def test_sources_are_named_by_index_and_file(tmp_path):
@@ -194,7 +181,7 @@ def test_names_that_tfds_cannot_hold(tmp_path):
 
 
 def test_two_processes_share_a_job_and_both_end_well(tmp_path, monkeypatch):
-  monkeypatch.setattr(shards, "WAIT", 0.05)
+  monkeypatch.setattr(files, "LOCK_WAIT", 0.05)
   real, screens, errors = sets.images_of, [], []
 
   def slow(numbers, shape):

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from vqvae_jax.config import checks, from_step
 from vqvae_jax.errors import ConfigError
+from vqvae_jax.files import is_remote
 
 Mode = Literal["prior", "perturb", "mix", "inpaint", "walk", "reconstruct"]
 Format = Literal["png", "npz", "tfds"]
@@ -119,7 +120,7 @@ class SampleConfig:
     from_step.parse(self.from_step)
     for name in ("num_images", "batch_size", "shard_size"):
       checks.at_least(self, name, 1)
-    if self.format == "tfds" and "://" in self.out:
+    if self.format == "tfds" and is_remote(self.out):
       raise ConfigError(
         f"--format tfds writes to local folders only, not to {self.out}; copy "
         "the set there when it is whole"

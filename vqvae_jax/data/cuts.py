@@ -1,8 +1,7 @@
 """Class-stratified cuts by seed, with or without groups that stay together.
 
-Every function returns sorted positions, and the same ones on every machine:
-the bit streams of NumPy's generators are guaranteed, their `permutation` and
-`choice` are not.
+Every function returns sorted positions, and the same ones on every machine;
+see `draws`.
 """
 
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
+from vqvae_jax.draws import permutation
 from vqvae_jax.errors import DataError
 
 # Cuts that must not move with --seed: a test split above all.
@@ -34,14 +34,6 @@ class TooFewImages(DataError):
     )
     self.wanted = wanted
     self.available = available
-
-
-def permutation(count: int, *seeds: int) -> Indices:
-  """A random order of `range(count)`, the same for the same arguments."""
-  # The count is part of the seed, so that two cuts by one seed, one after the
-  # other, do not follow the same bits.
-  bits = np.random.Philox(np.random.SeedSequence([*seeds, count]))
-  return np.argsort(bits.random_raw(count), kind="stable")
 
 
 def cut(

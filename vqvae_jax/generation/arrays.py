@@ -7,6 +7,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from vqvae_jax.pixels import to_float
 from vqvae_jax.sharding import split
 
 # Rows that the convenience methods compute at a time, and on each device.
@@ -94,4 +95,4 @@ def draw_blocks(
   for start in range(0, len(labels), batch):
     drawn = draw(seed, start, padded(labels[start : start + batch], batch))
     images.append(np.asarray(drawn)[: len(labels) - start])
-  return np.concatenate(images).astype(np.float32) / 255
+  return to_float(np.concatenate(images))

@@ -29,12 +29,12 @@ from vqvae_jax.generation.plan import Sources, run_images
 from vqvae_jax.generation.trained import Trained
 from vqvae_jax.generation.walk import walk
 from vqvae_jax.models.autoencoder import class_gaussians
+from vqvae_jax.pixels import to_float, to_uint8
 from vqvae_jax.sharding import make_mesh, split
 from vqvae_jax.training import workdir as run_folder
 from vqvae_jax.training.baseline import as_applied, build_baseline
 from vqvae_jax.training.checkpoints import digest
 from vqvae_jax.training.run import load_baseline
-from vqvae_jax.training.tokenizer import to_float
 
 WALK_STEPS = 10
 STEP_SIZE = 0.3
@@ -203,7 +203,7 @@ class BaselineModel(Trained):
       made = self.network.apply(
         variables, latents, labels, method=self._to_pixels
       )
-      return jnp.round(made * 255).astype(jnp.uint8)
+      return to_uint8(made)
 
     compiled = jax.jit(draw, out_shardings=rows)
 
@@ -253,7 +253,7 @@ class BaselineModel(Trained):
       # A few at a time: each holds a Jacobian.
       keys = image_keys(seed, numbers)
       made = jax.lax.map(wander, (means, labels, keys), batch_size=16)
-      return jnp.round(made * 255).astype(jnp.uint8)
+      return to_uint8(made)
 
     compiled = jax.jit(draw, out_shardings=rows)
 

@@ -18,7 +18,7 @@ from vqvae_jax.generation.baseline import STEP_SIZE, WALK_STEPS, BaselineModel
 from vqvae_jax.generation.labels import labels_of
 from vqvae_jax.generation.model import Model
 from vqvae_jax.generation.plan import Origins, Plan, Sources, run_images
-from vqvae_jax.training.pictures import to_uint8
+from vqvae_jax.pixels import to_uint8
 
 
 def plan_baseline(config: SampleConfig, model: BaselineModel) -> Plan:

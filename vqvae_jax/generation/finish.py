@@ -24,7 +24,7 @@ from vqvae_jax.generation.shards import (
   Job,
   Shard,
 )
-from vqvae_jax.training.pictures import png
+from vqvae_jax.pictures import png
 
 CARD = "README.md"
 GRID = "grid.png"

@@ -22,7 +22,7 @@ from vqvae_jax.generation.format_base import (
 )
 from vqvae_jax.generation.shards import FORMATS, Shard
 from vqvae_jax.generation.tfds_format import TfdsSet, check_names
-from vqvae_jax.training.pictures import png
+from vqvae_jax.pictures import png
 
 IMAGES = "images"
 

@@ -9,6 +9,7 @@ from jax.sharding import Mesh
 from vqvae_jax.config import SampleConfig
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ConfigError
+from vqvae_jax.files import is_remote
 from vqvae_jax.generation.shards import MAX_SHARDS, RECORDS, Job
 from vqvae_jax.machine import host_memory, size
 
@@ -90,7 +91,7 @@ def check_room(
   Raises:
     ConfigError: naming what is needed and what there is.
   """
-  if "://" in str(out):
+  if is_remote(out):
     return
   pixels = num_images * int(np.prod(shape, dtype=np.int64))
   needed = {

@@ -26,6 +26,7 @@ from vqvae_jax.generation.arrays import (
   map_rows,
 )
 from vqvae_jax.generation.trained import Trained
+from vqvae_jax.pixels import to_uint8
 from vqvae_jax.priors import check_sampling, log_prob, sample
 from vqvae_jax.sharding import split
 from vqvae_jax.training.checkpoints import digest
@@ -290,7 +291,7 @@ class Model(Trained):
       keys = jax.lax.with_sharding_constraint(keys, rows)
       ids = draw_ids(prior, keys, labels).reshape(-1, *self.prior.grid)
       images = self.tokenizer.apply(tokenizer, ids, method="decode")
-      return jnp.round(images * 255).astype(jnp.uint8)
+      return to_uint8(images)
 
     compiled = jax.jit(draw, out_shardings=rows)
 

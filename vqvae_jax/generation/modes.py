@@ -30,8 +30,8 @@ from vqvae_jax.generation.baseline_modes import (
 from vqvae_jax.generation.labels import labels_of
 from vqvae_jax.generation.model import Model
 from vqvae_jax.generation.plan import Plan, Sources, run_images
+from vqvae_jax.pixels import to_float, to_uint8
 from vqvae_jax.sharding import split as split_rows
-from vqvae_jax.training.tokenizer import to_float
 
 # What the keys of images are folded with: numbers of no position.
 _PLACE, _AUGMENT = 2**31, 2**31 + 1
@@ -208,7 +208,7 @@ def _varied(config, model, vary, labels, *, count, prior=False):
     ]
     ids = vary(variables, numbers, seed, *arrays)
     made = model.tokenizer.apply(variables[0], ids, method="decode")
-    return jnp.round(made * 255).astype(jnp.uint8)
+    return to_uint8(made)
 
   compiled = jax.jit(make, out_shardings=rows)
   variables = (

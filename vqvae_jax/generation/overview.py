@@ -13,7 +13,7 @@ from jaxtyping import Int, UInt8
 from vqvae_jax.generation.format_base import Format
 from vqvae_jax.generation.plan import Plan
 from vqvae_jax.generation.shards import Shard
-from vqvae_jax.training.pictures import TARGET, grid, legible
+from vqvae_jax.pictures import TARGET, grid, legible
 
 COLUMNS = 10
 # Classes that have rows, the first ones.

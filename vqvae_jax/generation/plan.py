@@ -11,6 +11,7 @@ from jaxtyping import Int, UInt8
 
 from vqvae_jax.config import Config
 from vqvae_jax.data import DataSpec, Split, load_data
+from vqvae_jax.draws import distinct
 from vqvae_jax.errors import ConfigError, DataError, RunError
 
 # Images of one block, uint8, from the block's numbers and their labels. They
@@ -142,7 +143,7 @@ class Sources:
     """
     of_class = self._of_class[label]
     drawn = 1 if self._count == 1 else min(1 + CANDIDATES, len(of_class))
-    rows = of_class[draw_distinct(drawn, len(of_class), seed, number)]
+    rows = of_class[distinct(drawn, len(of_class), seed, number)]
     if self._count == 1:
       return rows
     images = self._split.gather(rows)["image"].astype(np.float32)
@@ -174,18 +175,3 @@ class Sources:
     called = ("source",) if self._count == 1 else ("source 1", "source 2")
     rows = functools.partial(self.rows, seed)
     return Origins(self._split, "train", called, rows, outlines)
-
-
-def draw_distinct(count: int, size: int, *seeds: int) -> Int[np.ndarray, " n"]:
-  """Distinct numbers below `size`, the same ones on every machine.
-
-  NumPy guarantees the bits of its generators, not what `Generator.choice`
-  makes of them. Reducing 64 bits modulo a size below 2**32 favours no number
-  by more than one in 2**32.
-  """
-  bits = np.random.Philox(np.random.SeedSequence([*seeds, size]))
-  found: dict[int, None] = {}
-  while len(found) < count:
-    for raw in bits.random_raw(count).tolist():
-      found.setdefault(raw % size)
-  return np.array(list(found)[:count])

@@ -8,18 +8,18 @@ Files are written under another name and renamed, so each is whole or absent,
 and a shard counts from its record on, which is written last.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-import filelock
 import numpy as np
 from etils import epath
 from jaxtyping import Int, UInt8
 
+from vqvae_jax import files
 from vqvae_jax.errors import RunError
 from vqvae_jax.files import pretty_json, read_json, replace, replace_shared
 from vqvae_jax.generation.tree import links
@@ -32,8 +32,6 @@ ABOUT = "about"
 FORMATS = ("png", "npz", "tfds")
 # Of a job: all are held in memory, and each has its record.
 MAX_SHARDS = 1_000_000
-# Seconds between two words of a process that waits for another.
-WAIT = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,10 +136,9 @@ class Job:
     # Not that of the file: another job may begin in this folder right now.
     self._expect(settings)
 
-  @contextlib.contextmanager
   def lock(
     self, what: Shard | str, waiting: Callable[[], None] | None = None
-  ) -> Iterator[bool]:
+  ) -> AbstractContextManager[bool]:
     """Holds a shard, or another piece of work, for this process.
 
     Remote folders (`gs://...`) have no locks: there, workers must not overlap.
@@ -151,33 +148,11 @@ class Job:
       waiting: called every few seconds while another process holds it; None
         to give up at once.
 
-    Yields:
-      free: whether it is held now.
+    Returns:
+      A context whose value says whether the work is held now.
     """
-    if "://" in str(self.out):
-      yield True
-      return
     name = what if isinstance(what, str) else f"{what.number:05d}"
-    path = self.out / RECORDS / f".{name}.lock"
-    held = filelock.FileLock(str(path))
-    while True:
-      try:
-        held.acquire(timeout=WAIT if waiting else 0)
-      except filelock.Timeout:
-        if waiting is None:
-          yield False
-          return
-        waiting()
-        continue
-      if path.exists():
-        break
-      # The other process has just removed the file that this one locked.
-      held.release()
-    try:
-      yield True
-    finally:
-      path.unlink(missing_ok=True)
-      held.release()
+    return files.lock(self.out / RECORDS / f".{name}.lock", waiting)
 
   def settings(self) -> dict[str, Any]:
     """What the job is.

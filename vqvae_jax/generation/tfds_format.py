@@ -10,7 +10,7 @@ from vqvae_jax.errors import ConfigError
 from vqvae_jax.files import PARTIAL
 from vqvae_jax.generation.format_base import FileOfShard, Images, Labels
 from vqvae_jax.generation.shards import Shard
-from vqvae_jax.training.pictures import png
+from vqvae_jax.pictures import png
 
 
 def check_names(class_names: Sequence[str]):

@@ -8,7 +8,7 @@ from etils import epath
 from jax.sharding import Mesh
 
 from vqvae_jax.errors import RunError
-from vqvae_jax.files import expand
+from vqvae_jax.files import expand, is_remote
 from vqvae_jax.sharding import make_mesh
 from vqvae_jax.training import workdir as folder
 
@@ -40,7 +40,7 @@ class Trained:
     """
     # Another process may have another current folder.
     path = os.fspath(expand(workdir))
-    self._workdir = path if "://" in path else os.path.abspath(path)
+    self._workdir = path if is_remote(path) else os.path.abspath(path)
     self._steps = dict(steps or {})
     info = folder.read(self._workdir)
     self.config = info.config

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from etils import epath
 
+from vqvae_jax.files import is_remote
+
 # What file managers and repositories put anywhere, and no reader takes in.
 _LITTER = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
 _BESIDE = frozenset((".git", ".gitattributes", ".gitignore", "LICENSE"))
@@ -39,7 +41,7 @@ def links(root: epath.Path) -> Iterator[epath.Path]:
 
 
 def _listed(root):
-  if "://" in str(root):
+  if is_remote(root):
     # Buckets have no links.
     return [
       (p.name, "folder" if p.is_dir() else "file") for p in root.iterdir()

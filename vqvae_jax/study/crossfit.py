@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, PyTree, UInt8
 
-from vqvae_jax.data.cuts import permutation
+from vqvae_jax.draws import permutation
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.study.judges import Judge, predict, train_judge
 from vqvae_jax.study.parts import Part

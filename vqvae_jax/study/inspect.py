@@ -6,13 +6,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from jaxtyping import Float, UInt8
 
 from vqvae_jax.config import StudyConfig
 from vqvae_jax.generation import load
+from vqvae_jax.pixels import to_uint8
 from vqvae_jax.progress import duration
 from vqvae_jax.study import gates as g
 from vqvae_jax.study import generators, records
@@ -26,7 +26,6 @@ from vqvae_jax.study.crossfit import (
 from vqvae_jax.study.judges import FEATURES, JUDGES, features
 from vqvae_jax.study.report_sheets import COLUMNS, Sheet, by_class, copies
 from vqvae_jax.study.seed import Seed
-from vqvae_jax.training.pictures import to_uint8
 
 
 def kept(
@@ -256,7 +255,7 @@ def _augmented(config, seed):
   changed = jax.jit(classical)(
     jax.random.key(seed.number), some.images / np.float32(255), magnitudes
   )
-  return Images(np.asarray(jnp.round(changed * 255), np.uint8), some.labels)
+  return Images(np.asarray(to_uint8(changed)), some.labels)
 
 
 def repeated_ids(

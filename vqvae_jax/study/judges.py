@@ -19,6 +19,7 @@ from jaxtyping import Float, PyTree, UInt8
 from vqvae_jax.errors import ConfigError, RunError
 from vqvae_jax.files import replace
 from vqvae_jax.models import Classifier, TunedClassifier
+from vqvae_jax.pixels import to_float
 from vqvae_jax.study.classical import STRENGTHS, classical
 from vqvae_jax.study.parts import Part, batch_rows, batches, check
 
@@ -275,7 +276,7 @@ def _train_chunk(
     params, opt_state = carry
     images, labels, key = batch
     change_key, dropout_key = jax.random.split(key)
-    images = images.astype(jnp.float32) / 255
+    images = to_float(images)
     if augmented:
       images = classical(change_key, images, strengths)
     loss, grads = jax.value_and_grad(loss_of)(
@@ -309,5 +310,5 @@ def _read(judge, params, images, method):
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _apply(build, num_classes, method, params, images):
   return build(num_classes).apply(
-    {"params": params}, images.astype(jnp.float32) / 255, method=method
+    {"params": params}, to_float(images), method=method
   )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from vqvae_jax.data.cuts import permutation
+from vqvae_jax.draws import permutation
 from vqvae_jax.errors import ConfigError
 
 

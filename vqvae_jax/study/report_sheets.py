@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from vqvae_jax.pictures import grid, png
 from vqvae_jax.study.report_pages import Picture
-from vqvae_jax.training.pictures import grid, png
 
 COLUMNS = 6
 MOST_CLASSES = 10

@@ -18,7 +18,7 @@ from vqvae_jax.models.autoencoder import (
   reparameterize,
 )
 from vqvae_jax.models.dcgan import DCGAN, adversarial
-from vqvae_jax.training.tokenizer import to_float
+from vqvae_jax.pixels import to_float
 
 
 def build_baseline(

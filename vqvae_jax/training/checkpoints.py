@@ -26,7 +26,7 @@ from jaxtyping import PyTree
 from orbax.checkpoint import v1 as ocp
 
 from vqvae_jax.errors import RunError, told_in_one_line, warn
-from vqvae_jax.files import pretty_json, read_json
+from vqvae_jax.files import is_remote, pretty_json, read_json
 from vqvae_jax.training.state import TrainState, weights_to_use
 
 KEEP = 2
@@ -378,7 +378,7 @@ def steps(directory: epath.PathLike) -> list[int]:
   directory = epath.Path(directory)
   if not directory.is_dir():
     return []
-  remote = "://" in str(directory)
+  remote = is_remote(directory)
   return sorted(
     int(path.name)
     for path in directory.iterdir()

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from vqvae_jax.config import Config
 from vqvae_jax.data import DataSpec
 from vqvae_jax.data.augment import augment
+from vqvae_jax.pixels import to_float
 from vqvae_jax.priors import (
   MaskGITPrior,
   PixelCNNPrior,
@@ -19,7 +20,7 @@ from vqvae_jax.priors import (
   hidden_share,
   prior_loss,
 )
-from vqvae_jax.training.tokenizer import build_tokenizer, to_float
+from vqvae_jax.training.tokenizer import build_tokenizer
 
 # On digits: enough that few are misread, and little enough that a classifier
 # learns as much from them as without (from 0.5 on it learns less).

@@ -11,10 +11,10 @@ import tensorboardX
 from etils import epath
 from rich.console import Console
 
-from vqvae_jax.files import replace
+from vqvae_jax.files import is_remote, replace
+from vqvae_jax.pictures import png
 from vqvae_jax.progress import Meter
 from vqvae_jax.training.figures import chart, describe, with_units
-from vqvae_jax.training.pictures import png
 
 
 class Reporter:
@@ -78,7 +78,7 @@ class Reporter:
     self._metrics_file = self._workdir / "metrics.jsonl"
     forget_after(self._metrics_file, stage, start)
     # Object stores (gs://...) cannot append to a file.
-    self._appends = "://" not in str(workdir)
+    self._appends = not is_remote(workdir)
     self._waiting: list[str] = []
     # Two runs, so that TensorBoard draws both in one chart; a folder for each
     # stage, because what is beyond `start` is dropped from the whole folder.

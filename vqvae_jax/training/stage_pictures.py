@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from vqvae_jax import pictures
 from vqvae_jax.config import Config
 from vqvae_jax.data import Data, DataSpec
 from vqvae_jax.models.autoencoder import class_gaussians
 from vqvae_jax.models.dcgan import DCGAN
+from vqvae_jax.pixels import to_float, to_uint8
 from vqvae_jax.priors import sample
-from vqvae_jax.training import pictures
 from vqvae_jax.training.baseline import (
   AdversarialTask,
   AutoencoderTask,
@@ -19,7 +20,7 @@ from vqvae_jax.training.baseline import (
 from vqvae_jax.training.figures import VALIDATION, result
 from vqvae_jax.training.loop import Pictures
 from vqvae_jax.training.prior import PriorTask, default_guidance
-from vqvae_jax.training.tokenizer import TokenizerTask, to_float
+from vqvae_jax.training.tokenizer import TokenizerTask
 
 SAMPLES_PER_CLASS = 8
 MAX_CLASSES_PICTURED = 16
@@ -132,7 +133,7 @@ def tokenizer_pictures(task: TokenizerTask, data: Data) -> Pictures:
     ids = ids.reshape(len(ids), rows, columns, -1)[..., 0]
     others = {
       "ids": pictures.code_map(ids, height, width),
-      "reconstruction": pictures.to_uint8(others),
+      "reconstruction": to_uint8(others),
     }
     return {
       "reconstructions": shown.page(others, _quality(task, sums)),
@@ -174,7 +175,7 @@ def prior_pictures(task: PriorTask, config: Config, spec: DataSpec) -> Pictures:
     images = draw_samples(variables, task.frozen)
     return {
       "samples": pictures.grid(
-        pictures.to_uint8(jax.device_get(images)),
+        to_uint8(jax.device_get(images)),
         SAMPLES_PER_CLASS,
         rows,
         title="generated images" + _which(spec),
@@ -236,7 +237,7 @@ def baseline_pictures(
     made = samples(variables, latents_of(variables))
     drawn = {
       "samples": pictures.grid(
-        pictures.to_uint8(jax.device_get(made)),
+        to_uint8(jax.device_get(made)),
         SAMPLES_PER_CLASS,
         rows,
         title="generated images" + _which(spec),
@@ -247,7 +248,7 @@ def baseline_pictures(
     others = reconstruct(
       variables, to_float(shown.images), jnp.asarray(shown.labels)
     )
-    others = pictures.to_uint8(jax.device_get(others))
+    others = to_uint8(jax.device_get(others))
     drawn["reconstructions"] = shown.page(
       {"reconstruction": others}, _quality(task, sums)
     )

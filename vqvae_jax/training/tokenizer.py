@@ -12,6 +12,7 @@ from vqvae_jax.data import DataSpec
 from vqvae_jax.data.augment import augment
 from vqvae_jax.models import VQVAE, build_vqvae, likelihoods
 from vqvae_jax.models import metrics as image_metrics
+from vqvae_jax.pixels import to_float
 from vqvae_jax.quantizers import codebook
 
 
@@ -24,11 +25,6 @@ def build_tokenizer(
   return build_vqvae(
     config.tokenizer, channels, stride, dtype or jnp.dtype(config.dtype)
   )
-
-
-def to_float(images, dtype=jnp.float32):
-  """uint8 pixels to [0, 1]."""
-  return images.astype(dtype) / 255
 
 
 class TokenizerTask:

@@ -16,14 +16,14 @@ import types
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin
 
-import filelock
 from etils import epath
 
 from vqvae_jax import config as cfg
+from vqvae_jax import files
 from vqvae_jax.config import from_step
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ConfigError, RunError, UserError
-from vqvae_jax.files import expand, pretty_json, read_json, replace
+from vqvae_jax.files import expand, is_remote, pretty_json, read_json, replace
 from vqvae_jax.training.checkpoints import latest_step
 
 # Of one command, not of the run.
@@ -124,41 +124,33 @@ def lock(workdir: epath.PathLike, flag: str = "--workdir") -> Iterator[None]:
     RunError: if another run holds it.
   """
   folder = epath.Path(workdir)
-  if "://" in str(workdir):
+  if is_remote(workdir):
     folder.mkdir(parents=True, exist_ok=True)
     yield
     return
   missing = [p for p in (folder, *folder.parents) if not p.exists()]
-  path = folder / ".lock"
-  foreign = path.exists()
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-    held = filelock.FileLock(str(path))
-    held.acquire(timeout=0)
-  except filelock.Timeout:
-    raise RunError(
-      f"another run is at work in {workdir}; wait for it or use another {flag}"
-    ) from None
-  except OSError as error:
-    _leave(path, foreign, missing)
-    raise RunError(
-      f"{flag} {str(workdir)[:200]}: {error.strerror or error}; use another"
-    ) from None
-  try:
+  with contextlib.ExitStack() as stack:
+    # After the lock: nothing is left to be refused later.
+    stack.callback(_remove_empty, missing)
+    try:
+      folder.mkdir(parents=True, exist_ok=True)
+      free = stack.enter_context(files.lock(folder / ".lock"))
+    except OSError as error:
+      raise RunError(
+        f"{flag} {str(workdir)[:200]}: {error.strerror or error}; use another"
+      ) from None
+    if not free:
+      raise RunError(
+        f"another run is at work in {workdir}; wait for it or use another "
+        f"{flag}"
+      )
     yield
-  finally:
-    if not (folder / "config.json").exists():
-      _leave(path, foreign, missing)
-    held.release()
 
 
-def _leave(path, foreign, made):
-  """Takes back what `lock` made: nothing is left to be refused later."""
+def _remove_empty(folders):
   with contextlib.suppress(OSError):
-    if not foreign:
-      path.unlink(missing_ok=True)
-    for folder in made:
-      folder.rmdir()
+    for folder in folders:
+      os.rmdir(folder)
 
 
 def check_place(workdir: epath.PathLike):
@@ -169,7 +161,7 @@ def check_place(workdir: epath.PathLike):
       links, which a run does not write through.
   """
   folder = epath.Path(workdir)
-  if "://" in str(workdir):
+  if is_remote(workdir):
     return
   try:
     above = next(p for p in (folder, *folder.parents) if p.exists())
@@ -197,8 +189,8 @@ def _written(folder):
   """Paths of what is there of the files and folders that a run writes."""
   for name in _WRITTEN:
     yield folder / name
-    for place, folders, files in os.walk(folder / name):
-      yield from (os.path.join(place, inner) for inner in (*folders, *files))
+    for place, folders, names in os.walk(folder / name):
+      yield from (os.path.join(place, inner) for inner in (*folders, *names))
 
 
 def read(workdir: epath.PathLike) -> RunInfo:
@@ -237,7 +229,7 @@ def _runs_beside(folder):
   found = [
     str(path.parent)
     for place in places
-    if place.is_dir() and "://" not in str(place)
+    if place.is_dir() and not is_remote(place)
     for path in sorted(place.glob("*/config.json"))
   ]
   if not found:

@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from vqvae_jax.pixels import to_uint8
+
 # Small images are enlarged by a whole factor to about this many pixels.
 TARGET = 64
 GAP = 2
@@ -21,11 +23,6 @@ MAX_MARGIN = 160
 MIN_COLUMN = 64
 # A page with a title is at least so wide.
 MIN_TITLE = 320
-
-
-def to_uint8(images: Float[np.ndarray, "*b h w c"]) -> UInt8[np.ndarray, "..."]:
-  """[0, 1] to pixels, rounded to the nearest."""
-  return np.round(np.clip(images, 0, 1) * 255).astype(np.uint8)
 
 
 def grid(
