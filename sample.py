@@ -20,7 +20,7 @@ def main() -> int:
     from vqvae_jax.config import SampleConfig
 
     def action(config):
-      from vqvae_jax.generation import generate
+      from vqvae_jax.jobs import generate
 
       generate(config, advise=True)
 

@@ -30,7 +30,7 @@ def main() -> int:
       return resumed_config(run)
 
     def action(config):
-      from vqvae_jax.training import train
+      from vqvae_jax.runs import train
 
       train(config)
 

@@ -34,8 +34,8 @@ from vqvae_jax.config import (
 )
 from vqvae_jax.data import load_data
 from vqvae_jax.files import expand
-from vqvae_jax.generation import load
-from vqvae_jax.training import train
+from vqvae_jax.generators import load
+from vqvae_jax.runs import train
 
 # Name of the folder: title, --model, what differs from the defaults.
 MODELS = {

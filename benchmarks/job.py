@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # This package is the one in this checkout, installed or not.
 sys.path.insert(0, str(ROOT))
 
-from vqvae_jax.generation import load
+from vqvae_jax.generators import load
 
 
 @dataclasses.dataclass(frozen=True)

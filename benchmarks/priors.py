@@ -26,9 +26,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from vqvae_jax.config import Config, PriorConfig
 from vqvae_jax.data import load_data
 from vqvae_jax.files import expand
-from vqvae_jax.generation import load
+from vqvae_jax.generators import load
+from vqvae_jax.runs import train
 from vqvae_jax.study.judges import SIMPLE, Part, predict, train_judge
-from vqvae_jax.training import train
 
 KINDS = ("transformer", "pixelcnn", "maskgit")
 BLOCK = 250

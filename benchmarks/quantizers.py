@@ -33,7 +33,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from vqvae_jax.config import Config, TokenizerConfig
 from vqvae_jax.files import expand
-from vqvae_jax.training import train
+from vqvae_jax.runs import train
 
 SONNET = {
   "ema": TokenizerConfig(

@@ -24,6 +24,7 @@ import tyro
 # This package is the one in this checkout, installed or not.
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
+from vqvae_jax.generators.vqvae.prior import example
 from vqvae_jax.priors import (
   MaskGITPrior,
   PixelCNNPrior,
@@ -31,7 +32,6 @@ from vqvae_jax.priors import (
   sample,
 )
 from vqvae_jax.priors.choice import choose
-from vqvae_jax.training.prior import example
 
 
 @dataclasses.dataclass(frozen=True)

@@ -61,8 +61,8 @@ def our_step(images):
 
   from vqvae_jax.config import Config, TokenizerConfig
   from vqvae_jax.data import DataSpec
+  from vqvae_jax.generators.vqvae.tokenizer import TokenizerTask
   from vqvae_jax.training import state as st
-  from vqvae_jax.training.tokenizer import TokenizerTask
 
   config = Config(
     batch_size=BATCH,

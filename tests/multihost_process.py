@@ -12,7 +12,7 @@ import tiny
 
 from vqvae_jax.config import Config, SampleConfig
 from vqvae_jax.data.split import Split
-from vqvae_jax.training import train
+from vqvae_jax.runs import train
 
 
 def config(dataset: str, folder: pathlib.Path, **changes) -> Config:
@@ -58,7 +58,7 @@ def main(dataset, folder, address, count, index):
   # Of batches of 16; first codes and pictures aside.
   print(f"rows of a batch: {sorted({n for n in asked if n <= 16})}")
   # Processes find each other once, so sampling goes on in the same cluster.
-  from vqvae_jax.generation import job
+  from vqvae_jax.jobs import job
 
   job.start_processes = lambda *_, **__: None
   print(tiny.sample(sampling(folder, "out", **processes)))

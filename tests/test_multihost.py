@@ -18,9 +18,10 @@ import tiny
 
 from vqvae_jax.config import Config, SampleConfig
 from vqvae_jax.errors import ConfigError
+from vqvae_jax.generators.weights import load_prior, load_tokenizer
+from vqvae_jax.runs import train as run
 from vqvae_jax.sharding import make_mesh
-from vqvae_jax.training import run, workdir
-from vqvae_jax.training.run import load_prior, load_tokenizer
+from vqvae_jax.training import workdir
 
 HERE = pathlib.Path(__file__).parent
 

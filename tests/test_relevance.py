@@ -15,7 +15,7 @@ from vqvae_jax.config import (
 )
 from vqvae_jax.config.tokenizer import Quantizer
 from vqvae_jax.errors import ConfigError
-from vqvae_jax.models.vqvae import build_quantizer
+from vqvae_jax.generators.vqvae.network import build_quantizer
 
 # Another value than the default of every setting that may be idle.
 OTHER = {

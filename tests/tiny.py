@@ -13,8 +13,8 @@ from vqvae_jax.config import (
   SampleConfig,
   TokenizerConfig,
 )
-from vqvae_jax.generation import generate
-from vqvae_jax.training import train
+from vqvae_jax.jobs import generate
+from vqvae_jax.runs import train
 
 CLASSES = 3
 

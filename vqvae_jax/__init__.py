@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
   from etils import epath
 
-  from vqvae_jax.generation import BaselineModel, Model
+  from vqvae_jax.generators import BaselineModel, Model
 
 
 def __getattr__(name: str) -> str:
@@ -40,7 +40,7 @@ def load(
     RunError: if it is not a run folder, or holds nothing trained.
   """
   # Imported at use: importing one quantizer should not import Orbax and Grain.
-  from vqvae_jax.generation import load as load_model
+  from vqvae_jax.generators import load as load_model
 
   return load_model(workdir, from_step=from_step)
 

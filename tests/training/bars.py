@@ -6,8 +6,8 @@ import numpy as np
 
 from vqvae_jax.config import Config, PriorConfig, TokenizerConfig
 from vqvae_jax.data import DataSpec
-from vqvae_jax.training import prior
-from vqvae_jax.training.tokenizer import TokenizerTask
+from vqvae_jax.generators.vqvae import prior
+from vqvae_jax.generators.vqvae.tokenizer import TokenizerTask
 
 CODES = 24
 DECAY = 0.8

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vqvae_jax.config import StageConfig, TokenizerConfig
-from vqvae_jax.models import build_vqvae
+from vqvae_jax.generators.vqvae.network import build_vqvae
 from vqvae_jax.training import optimizers
 
 

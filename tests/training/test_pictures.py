@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from vqvae_jax import pictures
-from vqvae_jax.training import stage_pictures
+from vqvae_jax.generators import stage_pictures
 
 GAP = pictures.GAP
 

@@ -14,10 +14,11 @@ from tensorboardX.proto import event_pb2
 from vqvae_jax import machine
 from vqvae_jax.config import BaselineConfig, Config, PriorConfig
 from vqvae_jax.errors import ConfigError
+from vqvae_jax.runs import stages
+from vqvae_jax.runs.summary import best_metrics
 from vqvae_jax.sharding import make_mesh
-from vqvae_jax.training import figures, plan, stages
+from vqvae_jax.training import figures, plan
 from vqvae_jax.training.programs import Programs
-from vqvae_jax.training.summary import best_metrics
 
 MESH = make_mesh(jax.devices()[:1])
 GIGABYTE = 10**9

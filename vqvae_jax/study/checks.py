@@ -3,6 +3,8 @@
 from vqvae_jax.config import StudyConfig
 from vqvae_jax.data import check_split
 from vqvae_jax.errors import ConfigError
+from vqvae_jax.generators.baseline_tasks import build_baseline
+from vqvae_jax.generators.vqvae.prior import build_prior
 from vqvae_jax.sharding import check_batch, make_mesh
 from vqvae_jax.study import gates, generators
 from vqvae_jax.study.arms import Arm, parts
@@ -11,8 +13,6 @@ from vqvae_jax.study.judges import JUDGES
 from vqvae_jax.study.parts import batch_rows
 from vqvae_jax.study.seed import Seed
 from vqvae_jax.training import workdir
-from vqvae_jax.training.baseline import build_baseline
-from vqvae_jax.training.prior import build_prior
 
 # The judges halve the sides of images twice.
 SMALLEST_SIDE = 4

@@ -13,12 +13,12 @@ from rich.console import Console
 from vqvae_jax.config import SampleConfig, StudyConfig
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import RunError
-from vqvae_jax.generation import generate
-from vqvae_jax.generation.formats import open_format
-from vqvae_jax.generation.shards import JOB, Checksum, Job, plan
+from vqvae_jax.jobs import generate
+from vqvae_jax.jobs.formats import open_format
+from vqvae_jax.jobs.shards import JOB, Checksum, Job, plan
+from vqvae_jax.runs import train
 from vqvae_jax.study import records
 from vqvae_jax.study.arms import Images
-from vqvae_jax.training import train
 from vqvae_jax.training.workdir import stages
 
 # With which priors draw. Any makes the set less varied than the data.

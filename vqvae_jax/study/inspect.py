@@ -11,7 +11,7 @@ from etils import epath
 from jaxtyping import Float, UInt8
 
 from vqvae_jax.config import StudyConfig
-from vqvae_jax.generation import load
+from vqvae_jax.generators import load
 from vqvae_jax.pixels import to_uint8
 from vqvae_jax.progress import duration
 from vqvae_jax.study import gates as g

@@ -18,9 +18,9 @@ from jaxtyping import Float, PyTree, UInt8
 
 from vqvae_jax.errors import ConfigError, RunError
 from vqvae_jax.files import replace
-from vqvae_jax.models import Classifier, TunedClassifier
 from vqvae_jax.pixels import to_float
 from vqvae_jax.study.classical import STRENGTHS, classical
+from vqvae_jax.study.classifiers import Classifier, TunedClassifier
 from vqvae_jax.study.parts import Part, batch_rows, batches, check
 
 # Pixels of all steps in one call of the compiled program, whose images travel

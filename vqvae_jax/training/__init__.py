@@ -1,5 +1,1 @@
-"""Training: state, steps, one loop for every stage, checkpoints, reports."""
-
-from vqvae_jax.training.run import train
-
-__all__ = ["train"]
+"""The engine: state, steps, one loop for every stage, checkpoints, reports."""

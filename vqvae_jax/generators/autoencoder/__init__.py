@@ -1,0 +1,1 @@
+"""The autoencoder, the VAE and the beta-VAE."""

@@ -1,0 +1,158 @@
+"""Shards as a TFDS data set in ArrayRecord."""
+
+import contextlib
+import errno
+import io
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+
+from vqvae_jax.errors import ConfigError
+from vqvae_jax.files import PARTIAL
+from vqvae_jax.jobs.format_base import FileOfShard, Images, Labels
+from vqvae_jax.jobs.shards import Shard
+from vqvae_jax.pictures import png
+
+
+def check_names(class_names: Sequence[str]):
+  """Checks that TFDS, which keeps class names as the lines of a file, can.
+
+  Raises:
+    ConfigError: naming the first class that would be lost or changed.
+  """
+  seen = {}
+  for label, name in enumerate(class_names):
+    if name in seen:
+      wrong = f"class {seen[name]} has the same name"
+    elif not name.strip():
+      wrong = "the name is empty"
+    elif name != name.strip():
+      wrong = "spaces at its ends would be lost"
+    elif any(ord(char) < 32 or ord(char) == 127 for char in name):
+      wrong = "it holds a line break or another control character"
+    elif any(0xD800 <= ord(char) < 0xE000 for char in name):
+      wrong = "it is not valid Unicode"
+    else:
+      seen[name] = label
+      continue
+    raise ConfigError(
+      f"--format=tfds cannot hold class {label}, {name[:60]!r}: {wrong}; "
+      "rename it and train again, or use --format=png or npz"
+    )
+
+
+class TfdsSet(FileOfShard):
+  """A TFDS data set "generated" in ArrayRecord, with the one split "train".
+
+  `as_data_source()` reads it; TFDS's `as_dataset()` is for TFRecord only.
+  """
+
+  NAME = "generated"
+
+  def __init__(self, *args):
+    super().__init__(*args)
+    # Slow to import, and of no use to the other formats.
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core import example_serializer
+
+    logging.getLogger("absl").addFilter(_is_no_advice)
+    features = {
+      "image": tfds.features.Image(shape=self._shape, encoding_format="png")
+    }
+    self.extras = ("dataset_info.json", "features.json")
+    if self._class_names:
+      features["label"] = tfds.features.ClassLabel(names=self._class_names)
+      self.extras += ("label.labels.txt",)
+    self._tfds = tfds
+    self._features = tfds.features.FeaturesDict(features)
+    self._serializer = example_serializer.ExampleSerializer(
+      self._features.get_serialized_info()
+    )
+
+  def write(self, shard: Shard, labels: Labels, blocks: Iterable[Images]):
+    """Writes a record for each image."""
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    path = self._path(shard.number)
+    partial = path.with_name(path.name + PARTIAL)
+    writer = ArrayRecordWriter(str(partial), "group_size:1")
+    remaining = iter(labels)
+    try:
+      for images in blocks:
+        encoded = list(self._pool.map(self._encode, images, remaining))
+        with _disk_errors(partial):
+          for data in encoded:
+            writer.write(data)
+      with _disk_errors(partial):
+        writer.close()
+    finally:
+      with contextlib.suppress(RuntimeError):
+        writer.close()
+    partial.replace(path)
+
+  def read(self, shard: Shard, labels: Labels) -> Iterator[Images]:
+    """The images one by one."""
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    path = self._path(shard.number)
+    # ArrayRecord's own message does not say which file is missing.
+    path.stat()
+    reader = ArrayRecordReader(str(path))
+    try:
+      if reader.num_records() != shard.count:
+        raise ValueError(f"{reader.num_records()} records")
+      for data, label in zip(reader.read_all(), labels, strict=True):
+        example = self._features.deserialize_example_np(data)
+        if self._class_names and example["label"] != label:
+          raise ValueError("a label is not that of the record")
+        yield example["image"][None]
+    finally:
+      reader.close()
+
+  def complete(self, counts: Sequence[int]):
+    """Writes TFDS's description of the set."""
+    template = self._tfds.core.ShardedFileTemplate(
+      data_dir=self._out,
+      dataset_name=self.NAME,
+      split="train",
+      filetype_suffix="array_record",
+    )
+    split = self._tfds.core.SplitInfo(
+      name="train",
+      shard_lengths=list(counts),
+      num_bytes=sum(
+        self._path(number).stat().length for number in range(self._shards)
+      ),
+      filename_template=template,
+    )
+    self._tfds.folder_dataset.write_metadata(
+      data_dir=self._out,
+      features=self._features,
+      split_infos=[split],
+      check_data=False,
+    )
+
+  def _encode(self, image, label):
+    example = {"image": io.BytesIO(png(image))}
+    if self._class_names:
+      example["label"] = int(label)
+    return self._serializer.serialize_example(
+      self._features.encode_example(example)
+    )
+
+  def _path(self, number):
+    name = f"{self.NAME}-train.array_record"
+    return self._out / f"{name}-{number:05d}-of-{self._shards:05d}"
+
+
+@contextlib.contextmanager
+def _disk_errors(path):
+  """A full disk, say, is a RuntimeError to ArrayRecord."""
+  try:
+    yield
+  except RuntimeError as error:
+    raise OSError(errno.EIO, str(error), str(path)) from error
+
+
+def _is_no_advice(record):
+  """Whether it is anything but TFDS's advice to install OpenCV for PNGs."""
+  return "OpenCV" not in str(record.msg)
