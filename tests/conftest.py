@@ -1,5 +1,6 @@
 """Eight CPU devices, strict rank promotion, a compilation cache."""
 
+import functools
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -7,7 +8,10 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # which tests start round as this one does.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 jax.config.update("jax_num_cpu_devices", 8)
@@ -53,3 +57,32 @@ def tpu_devices():
     platform="tpu", topology_name="v5e:2x4"
   ).devices
   jax.config.update(name, before)
+
+
+@pytest.fixture
+def float64():
+  with jax.enable_x64(True):
+    yield
+
+
+@pytest.fixture
+def drawn_weights(monkeypatch):
+  """Weights by numpy: compiled, the initializers would take most of the time.
+
+  In float64 where that is on, so that sums in another order agree.
+  """
+  true_init = nn.Module.init
+
+  def init(self, *args):
+    rng = np.random.default_rng(1)
+
+    def draw(leaf):
+      if not jnp.issubdtype(leaf.dtype, jnp.floating):
+        return jnp.zeros(leaf.shape, leaf.dtype)
+      scale = 1.2 / np.prod(leaf.shape[:-1]) ** 0.5
+      return jnp.asarray(scale * rng.normal(size=leaf.shape))
+
+    shapes = jax.eval_shape(functools.partial(true_init, self), *args)
+    return jax.tree.map(draw, shapes)
+
+  monkeypatch.setattr(nn.Module, "init", init)

@@ -9,10 +9,10 @@ import tiny
 from rich.console import Console
 from study_cases import call, settings
 
-from vqvae_jax import generation
 from vqvae_jax.config import BaselineConfig, TokenizerConfig
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError
+from vqvae_jax.generators import load
 from vqvae_jax.jobs.labels import labels_of
 from vqvae_jax.pixels import to_uint8
 from vqvae_jax.study import generators, inspect
@@ -54,7 +54,7 @@ def test_images_too_small_for_the_judges(tmp_path):
 
 def test_reconstructions_of_training_images_are_found(tiny_run):
   folder, _ = tiny_run
-  model = generation.load(folder)
+  model = load(folder)
   rng = np.random.default_rng(0)
   real, other = rng.integers(0, 256, (2, 40, 8, 8, 1)).astype(np.uint8)
   ids = model.encode(real)
