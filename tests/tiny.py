@@ -2,9 +2,11 @@
 
 import dataclasses
 import io
+import json
 import pathlib
 
 import numpy as np
+from orbax.checkpoint import v1 as ocp
 from rich.console import Console
 
 from vqvae_jax.config import (
@@ -15,6 +17,7 @@ from vqvae_jax.config import (
 )
 from vqvae_jax.jobs import generate
 from vqvae_jax.runs import train
+from vqvae_jax.training import checkpoints
 
 CLASSES = 3
 
@@ -70,3 +73,21 @@ def sample(config: SampleConfig) -> str:
   console = Console(file=io.StringIO(), width=200)
   generate(config, console)
   return console.file.getvalue()
+
+
+def read_metrics(folder) -> list[dict]:
+  lines = (pathlib.Path(folder) / "metrics.jsonl").read_text().splitlines()
+  return [json.loads(line) for line in lines]
+
+
+def state_digest(folder, stage: str) -> str:
+  """Of every array and of the data position in the newest checkpoint."""
+  directory = pathlib.Path(folder) / stage
+  step = checkpoints.latest_step(directory)
+  directory = directory / str(step)
+  arrays = {
+    item: ocp.load(directory, checkpointable_name=item)
+    for item in ("model", "training", "data")
+  }
+  assert arrays["data"]["next_index"] == step
+  return f"{step} {checkpoints.digest(arrays)}"

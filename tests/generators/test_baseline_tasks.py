@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny
 from bars import SPEC, draw_batch
-from test_run import read_metrics, state_digest
+from tiny import read_metrics, state_digest
 
 from vqvae_jax.config import BaselineConfig, Config, from_dict
 from vqvae_jax.errors import ConfigError, Interrupted, RunError

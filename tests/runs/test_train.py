@@ -1,7 +1,6 @@
 """Whole runs: what lands in the run folder, resuming, refusing, stopping."""
 
 import dataclasses
-import json
 import math
 import os
 import pathlib
@@ -15,31 +14,13 @@ import jax
 import numpy as np
 import pytest
 import tiny
-from orbax.checkpoint import v1 as ocp
+from tiny import read_metrics, state_digest
 
 from vqvae_jax.config import Config
 from vqvae_jax.errors import RunError
 from vqvae_jax.training import checkpoints, workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
-
-
-def read_metrics(folder) -> list[dict]:
-  lines = (pathlib.Path(folder) / "metrics.jsonl").read_text().splitlines()
-  return [json.loads(line) for line in lines]
-
-
-def state_digest(folder, stage: str) -> str:
-  """Of every array and of the data position in the newest checkpoint."""
-  directory = pathlib.Path(folder) / stage
-  step = checkpoints.latest_step(directory)
-  directory = directory / str(step)
-  arrays = {
-    item: ocp.load(directory, checkpointable_name=item)
-    for item in ("model", "training", "data")
-  }
-  assert arrays["data"]["next_index"] == step
-  return f"{step} {checkpoints.digest(arrays)}"
 
 
 def test_run_folder(tiny_run):
