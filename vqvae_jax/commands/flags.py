@@ -83,7 +83,7 @@ def flags_of(kind: type, prefix: str = "") -> dict[str, Flag]:
       name,
       path,
       bare,
-      bare is not field.type,
+      type(None) in get_args(field.type),
       field.default,
       explained[field.name],
     )

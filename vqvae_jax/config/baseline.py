@@ -10,10 +10,9 @@ from vqvae_jax.errors import ConfigError
 # What a field that was left at None means, for each model. A dcgan's decay is
 # that of Radford et al. 2016, section 3; their rate, 2e-4, is for more steps
 # than small sets are given.
+_COMMON = {"learning_rate": 3e-3, "adam_b1": 0.9}
 _DEFAULTS = {
-  "ae": {"learning_rate": 3e-3, "adam_b1": 0.9},
-  "vae": {"learning_rate": 3e-3, "adam_b1": 0.9},
-  "beta_vae": {"learning_rate": 3e-3, "adam_b1": 0.9, "beta": 4.0},
+  "beta_vae": _COMMON | {"beta": 4.0},
   "dcgan": {"learning_rate": 5e-4, "adam_b1": 0.5},
 }
 
@@ -70,7 +69,7 @@ class BaselineConfig(StageConfig):
       )
     if model == "dcgan":
       self._check_adversarial()
-    defaults = _DEFAULTS[model]
+    defaults = _DEFAULTS.get(model, _COMMON)
     missing = {k: v for k, v in defaults.items() if getattr(self, k) is None}
     return dataclasses.replace(self, **missing)
 

@@ -9,6 +9,7 @@ import re
 import types
 from typing import Any, Literal, Union, get_args, get_origin
 
+from vqvae_jax.config import generators
 from vqvae_jax.errors import ConfigError
 
 # More would not fit the prior's output.
@@ -105,6 +106,8 @@ def bare_type(kind: Any) -> Any:
   """The type of a field without the `None` of an optional one."""
   if get_origin(kind) in (Union, types.UnionType):
     (kind,) = (k for k in get_args(kind) if k is not type(None))
+  if kind is generators.GeneratorName:
+    kind = Literal[tuple(generators.REGISTERED)]
   return kind
 
 

@@ -5,7 +5,7 @@ import pathlib
 import re
 from typing import Any, ClassVar, Literal
 
-from vqvae_jax.config import checks, from_step
+from vqvae_jax.config import checks, from_step, generators
 from vqvae_jax.config.baseline import BaselineConfig
 from vqvae_jax.config.prior import PriorConfig
 from vqvae_jax.config.tokenizer import TokenizerConfig
@@ -13,7 +13,6 @@ from vqvae_jax.errors import ConfigError
 
 Augment = Literal["auto", "none", "affine", "weak", "flip"]
 Dtype = Literal["float32", "bfloat16"]
-Model = Literal["vqvae", "ae", "vae", "beta_vae", "dcgan"]
 Stage = Literal["all", "tokenizer", "prior"]
 
 
@@ -42,7 +41,7 @@ class Config:
   from_step: str | None = None
   # What learns: vqvae (tokenizer and prior), or a baseline, in one stage: ae
   # (autoencoder), vae, beta_vae, dcgan.
-  model: Model = "vqvae"
+  model: generators.GeneratorName = "vqvae"
   # What to train: all (of a vqvae: tokenizer, then prior), or one of the two.
   stage: Stage = "all"
   # Only say what the run will take (time, memory, disk), and stop.
@@ -122,12 +121,13 @@ class Config:
         "run folder; give one of them"
       )
     checks.processes(self)
-    if self.model != "vqvae":
-      if self.stage != "all":
-        raise ConfigError(
-          f"--stage {self.stage} is for --model=vqvae; {self.model} has one "
-          "stage only"
-        )
+    stages = generators.stages_of(self.model)
+    if self.stage not in ("all", *stages):
+      raise ConfigError(
+        f"--stage {self.stage} is for --model=vqvae; {self.model} has one "
+        "stage only"
+      )
+    if "baseline" in stages:
       self.baseline.resolve(self.model)
     for stage in (self.tokenizer, self.prior, self.baseline):
       checks.divisible(
