@@ -143,7 +143,7 @@ def main():
   labels = np.tile(np.arange(classes), SAMPLES)
   originals = validation.gather(np.array(shown))["image"] / 255
   rows, table = [], []
-  for name, (title, model, _) in MODELS.items():
+  for name, (title, *_) in MODELS.items():
     config = configure(name, options)
     fresh = not (expand(config.workdir) / "config.json").exists()
     start = time.monotonic()
@@ -151,9 +151,7 @@ def main():
     seconds = f"{time.monotonic() - start:.0f}" if fresh else "resumed"
     loaded = load(config.workdir)
     others = None
-    if model == "vqvae":
-      others = loaded.decode(loaded.encode(validation.images))
-    elif model != "dcgan":
+    if loaded.generator.has_encoder:
       others = loaded.reconstruct(validation.images, validation.labels)
     if name == "ae-2":
       train_split = data["train"]

@@ -18,7 +18,8 @@ import tiny
 
 from vqvae_jax.config import Config, SampleConfig
 from vqvae_jax.errors import ConfigError
-from vqvae_jax.generators.weights import load_prior, load_tokenizer
+from vqvae_jax.generators import build
+from vqvae_jax.generators.weights import load_stage
 from vqvae_jax.runs import train as run
 from vqvae_jax.sharding import make_mesh
 from vqvae_jax.training import workdir
@@ -78,8 +79,8 @@ def leaves(folder):
   info = workdir.read(folder / "run")
   mesh = make_mesh(jax.devices()[:1])
   found = [
-    load(folder / "run", info.config, info.spec, mesh)[0]
-    for load in (load_tokenizer, load_prior)
+    load_stage(folder / "run", stage, info.spec, mesh)[0]
+    for stage in build(info.config, info.spec).stages
   ]
   return jax.tree.leaves(jax.device_get(found))
 

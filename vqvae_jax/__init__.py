@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
   from etils import epath
 
-  from vqvae_jax.generators import BaselineModel, Model
+  from vqvae_jax.config import Config
+  from vqvae_jax.generators import Trained
+
+  __version__: str
+
+# Imports are at use: importing one quantizer should not import Orbax and
+# Grain, and commands guard their own imports.
 
 
-def __getattr__(name: str) -> str:
-  """`__version__`, looked up at use: commands guard their own imports."""
+def __getattr__(name: str) -> Any:
+  """Looks up `Config` and `__version__`, when they are used."""
+  if name == "Config":
+    from vqvae_jax.config import Config
+
+    return Config
   if name != "__version__":
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
   import importlib.metadata
@@ -25,8 +35,8 @@ def __getattr__(name: str) -> str:
 
 def load(
   workdir: epath.PathLike, from_step: int | str | None = None
-) -> Model | BaselineModel:
-  """The trained model of a run folder.
+) -> Trained:
+  """Loads the trained generator of a run folder.
 
   Args:
     workdir: run folder of `train.py`; `~` is the home folder.
@@ -34,15 +44,36 @@ def load(
       stage's name, such as "tokenizer:200"; by default the newest.
 
   Returns:
-    model: object that encodes, decodes and samples arrays.
+    An object that encodes, decodes and samples arrays.
 
   Raises:
     RunError: if it is not a run folder, or holds nothing trained.
   """
-  # Imported at use: importing one quantizer should not import Orbax and Grain.
-  from vqvae_jax.generators import load as load_model
+  from vqvae_jax import generators
 
-  return load_model(workdir, from_step=from_step)
+  return generators.load(workdir, from_step=from_step)
 
 
-__all__ = ["__version__", "load"]
+def train(config: Config) -> Trained:
+  """Trains a generator, as `train.py` does, and loads it.
+
+  Args:
+    config: settings of the run. An earlier run in the same folder is continued.
+
+  Returns:
+    An object that encodes, decodes and samples arrays.
+
+  Raises:
+    ConfigError: if the settings only ask for the plan of a run.
+    UserError: if something is wrong with settings, data or run folder.
+  """
+  from vqvae_jax.errors import ConfigError
+  from vqvae_jax.runs import train as train_run
+
+  if config.plan:
+    raise ConfigError("--plan trains nothing; use vqvae_jax.runs.train for it")
+  train_run(config)
+  return load(config.resolve_workdir())
+
+
+__all__ = ["Config", "__version__", "load", "train"]

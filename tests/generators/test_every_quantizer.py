@@ -22,7 +22,7 @@ SCHEMES = {
   "lfq": {"bits": 4},
   "gumbel": {"divergence": 1e-3},
 }
-# A prior sees ids alone: one of several ids a place, one of one.
+# A prior sees ids alone: several at a position, or one.
 WITH_PRIOR = "residual", "fsq"
 
 
@@ -40,9 +40,9 @@ def test_train_encode_decode_sample(scheme, dataset, tmp_path):
   images = load_data(model.config)["validation"].images[:6]
   ids = model.encode(images)
   assert ids.shape == (6, 2, 2, *several)
-  assert ids.max() < model.tokenizer.quantizer.num_codes
-  apply = jax.jit(model.tokenizer.apply)
-  out = apply(model.tokenizer_variables, images / 255)
+  tokenizer = model.generator.tokenizer
+  assert ids.max() < tokenizer.quantizer.num_codes
+  out = jax.jit(tokenizer.apply)(model.weights["tokenizer"], images / 255)
   expected = np.clip(np.asarray(out.outputs) + 0.5, 0, 1)
   np.testing.assert_allclose(model.decode(ids), expected, atol=1e-5)
   if stage == "tokenizer":

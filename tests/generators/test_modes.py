@@ -13,9 +13,8 @@ import vqvae_jax
 from vqvae_jax.config import SampleConfig
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError
-from vqvae_jax.generators.plan import Sources
-from vqvae_jax.generators.vqvae import modes
-from vqvae_jax.generators.vqvae.modes import start_from
+from vqvae_jax.generators import starts
+from vqvae_jax.generators.starts import StartImages, augmented
 
 
 def settings(run, out, **changes):
@@ -68,30 +67,30 @@ def test_the_other_priors_train_and_sample(kind, dataset, tmp_path):
   assert (tmp_path / "out" / "manifest.json").exists()
 
 
-def sources(run, config, count):
+def start_images(run, config, count):
   """The training images that each new image is made of, augmented."""
   model = vqvae_jax.load(run)
   split = load_data(model.config)["train"]
   labels = np.arange(24) % 3
-  chosen = Sources(split, model.spec, config.mode, count)
+  chosen = StartImages(split, model.spec, config.mode, count)
   rows = [
     chosen.choose(config.seed, n, label) for n, label in enumerate(labels)
   ]
   images = split.images[np.stack(rows, axis=1)]
-  augmented = [
-    np.asarray(start_from(config.seed, np.arange(24), some, model.spec.augment))
+  moved = [
+    np.asarray(augmented(config.seed, np.arange(24), some, model.spec.augment))
     for some in images
   ]
-  return model, images, augmented, labels
+  return model, images, moved, labels
 
 
 def test_perturbed_images_are_reconstructions_when_cold(tiny_run, tmp_path):
   run = tiny_run[0]
   cold = settings(run, tmp_path / "cold", mode="perturb", temperature=0.0)
   tiny.sample(cold)
-  model, originals, (augmented,), labels = sources(run, cold, 1)
-  assert np.abs(augmented - originals[0] / 255).mean() > 0.01
-  expected = model.decode(model.encode(augmented))
+  model, originals, (moved,), labels = start_images(run, cold, 1)
+  assert np.abs(moved - originals[0] / 255).mean() > 0.01
+  expected = model.decode(model.encode(moved))
   got = images_of(tmp_path / "cold", labels)
   np.testing.assert_allclose(got / 255, expected, atol=0.003)
   # One image, one source: few are taken twice, as of 19 there are.
@@ -106,7 +105,7 @@ def test_mixed_images_lie_between_two_of_a_class(tiny_run, tmp_path):
   run = tiny_run[0]
   config = settings(run, tmp_path, mode="mix")
   tiny.sample(config)
-  model, (first, second), augmented, labels = sources(run, config, 2)
+  model, (first, second), moved, labels = start_images(run, config, 2)
   assert (first != second).any(axis=(1, 2, 3)).all()
   # Of so few in a class all are candidates, and the nearest is the partner.
   train = load_data(model.config)["train"]
@@ -115,11 +114,10 @@ def test_mixed_images_lie_between_two_of_a_class(tiny_run, tmp_path):
     distances = np.sort(apart.sum(axis=(1, 2, 3)))
     assert len(distances) <= 21
     assert ((other - one.astype(float)) ** 2).sum() == distances[1]
+  tokenizer = model.generator.tokenizer
+  variables = model.weights["tokenizer"]
   latents = [
-    np.asarray(
-      model.tokenizer.apply(model.tokenizer_variables, x, method="latents")
-    )
-    for x in augmented
+    np.asarray(tokenizer.apply(variables, x, method="latents")) for x in moved
   ]
   ids = model.encode(images_of(tmp_path, labels))
   assert ids.shape == (24, 2, 2)
@@ -129,11 +127,7 @@ def test_mixed_images_lie_between_two_of_a_class(tiny_run, tmp_path):
   for share in np.linspace(0.25, 0.75, 201, dtype=np.float32):
     mixed = share * latents[0] + (1 - share) * latents[1]
     made = model.decode(
-      np.asarray(
-        model.tokenizer.apply(
-          model.tokenizer_variables, mixed, method="quantize"
-        )
-      )
+      np.asarray(tokenizer.apply(variables, mixed, method="quantize"))
     )
     found |= np.abs(made - got).max(axis=(1, 2, 3)) < 0.003
   assert found.mean() > 0.95
@@ -143,12 +137,12 @@ def test_inpainted_images_keep_the_rest(tiny_run, tmp_path):
   run = tiny_run[0]
   config = settings(run, tmp_path / "some", mode="inpaint", share=0.25)
   tiny.sample(config)
-  model, _, (augmented,), labels = sources(run, config, 1)
-  kept = model.encode(augmented)
+  model, _, (moved,), labels = start_images(run, config, 1)
+  kept = model.encode(moved)
   made = images_of(tmp_path / "some", labels) / 255
   # One of the four ids of an image is drawn anew: decoding the others with
   # each code in its place gives the image for one of them.
-  size = model.prior.num_codes
+  size = model.generator.prior.num_codes
   found = np.zeros((24, 4), bool)
   for place in range(4):
     for code in range(size):
@@ -177,7 +171,7 @@ def test_modes_need_enough_images(tiny_run, tmp_path, monkeypatch):
   monkeypatch.setattr(
     split, "labels", np.where(np.arange(len(split)) == first, 1, 0)
   )
-  monkeypatch.setattr(modes, "run_images", lambda *_: split)
+  monkeypatch.setattr(starts, "run_images", lambda *_: split)
   with pytest.raises(ConfigError, match="needs 2 training images .* 1 has"):
     tiny.sample(config)
   assert not pathlib.Path(config.out, "job.json").exists()

@@ -13,8 +13,8 @@ from vqvae_jax.data.images import Shape
 from vqvae_jax.data.sources import ArraySource
 from vqvae_jax.data.split import Split
 from vqvae_jax.generators.labels import labels_of
-from vqvae_jax.generators.plan import Plan, Sources
-from vqvae_jax.generators.vqvae import modes
+from vqvae_jax.generators.plan import Plan
+from vqvae_jax.generators.starts import StartImages
 from vqvae_jax.jobs import job
 from vqvae_jax.sharding import make_mesh
 
@@ -62,7 +62,7 @@ def make_plan(config, model) -> Plan:
     outlines = None
     if config.mode == "inpaint":
       outlines = lambda n: np.tile([0.25, 0.5, 0.5, 0.5], (len(n), 1))  # noqa: E731
-    origins = Sources(split, model.spec, config.mode, count).origins(
+    origins = StartImages(split, model.spec, config.mode, count).origins(
       config.seed, outlines
     )
   return Plan(
@@ -82,9 +82,9 @@ def patched(names=("cat", "dog"), shape=(4, 4, 1)):
     mesh=make_mesh(),
     config=Config(dataset="folder:pets"),
   )
+  model.plan = lambda config: make_plan(config, model)
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(job, "load", lambda *_: model)
-    patch.setattr(modes, "make_plan", make_plan)
     yield patch
 
 

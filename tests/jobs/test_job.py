@@ -16,7 +16,7 @@ from PIL import Image
 
 import vqvae_jax
 from vqvae_jax.errors import RunError
-from vqvae_jax.generators.vqvae import modes
+from vqvae_jax.generators import Trained
 from vqvae_jax.jobs import job, shards
 
 
@@ -32,8 +32,8 @@ def test_every_image_once_and_where_it_belongs(whole, settings):
   assert [c["count"] for c in found["classes"]] == [14, 13, 13]
   model = vqvae_jax.load(settings.workdir)
   assert found["weights"] == {
-    "tokenizer": model.tokenizer_digest,
-    "prior": model.prior_digest,
+    "tokenizer": model.digests["tokenizer"],
+    "prior": model.digests["prior"],
   }
   pixels = np.asarray(Image.open(io.BytesIO(whole["0/00000000.png"])))
   assert pixels.shape == (8, 8)
@@ -84,10 +84,10 @@ def test_four_workers_in_any_order_make_the_set_of_one(
 
 
 def test_each_block_is_made_once(whole, settings, tmp_path, monkeypatch):
-  made, true_plan = [], modes.make_plan
+  made, true_plan = [], Trained.plan
 
-  def noted(config, model):
-    plan = true_plan(config, model)
+  def noted(model, config):
+    plan = true_plan(model, config)
 
     def make_block(numbers, labels):
       made.append(int(numbers[0]))
@@ -95,7 +95,7 @@ def test_each_block_is_made_once(whole, settings, tmp_path, monkeypatch):
 
     return dataclasses.replace(plan, make_block=make_block)
 
-  monkeypatch.setattr(modes, "make_plan", noted)
+  monkeypatch.setattr(Trained, "plan", noted)
   # Blocks of 16 reach over the borders of shards of 6.
   config = dataclasses.replace(settings, out=str(tmp_path), shard_size=6)
   tiny.sample(config)
@@ -110,10 +110,10 @@ def test_a_job_that_dies_is_finished_by_resuming(
   config = dataclasses.replace(
     settings, out=str(tmp_path / kind), format=kind, resume=True, shard_size=16
   )
-  real, calls = modes.make_plan, []
+  real, calls = Trained.plan, []
 
-  def dying(config, model):
-    plan = real(config, model)
+  def dying(model, config):
+    plan = real(model, config)
 
     def make_block(numbers, labels):
       calls.append(numbers[0])
@@ -124,7 +124,7 @@ def test_a_job_that_dies_is_finished_by_resuming(
 
     return dataclasses.replace(plan, make_block=make_block)
 
-  monkeypatch.setattr(modes, "make_plan", dying)
+  monkeypatch.setattr(Trained, "plan", dying)
   for _ in range(2):
     with pytest.raises(SystemExit):
       tiny.sample(config)

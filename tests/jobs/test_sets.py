@@ -20,8 +20,7 @@ from rich.console import Console
 from vqvae_jax import files
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError, DataError, RunError
-from vqvae_jax.generators import plan
-from vqvae_jax.generators.vqvae import modes
+from vqvae_jax.generators import starts
 from vqvae_jax.jobs import generate, limits, overview
 from vqvae_jax.jobs.card import card
 from vqvae_jax.pictures import grid, legible
@@ -34,7 +33,7 @@ def test_sources_are_named_by_index_and_file(tmp_path):
   assert [entry["number"] for entry in found] == list(range(7))
   with sets.patched():
     config = sets.settings(tmp_path, mode="mix", num_images=7)
-    origins = modes.make_plan(config, _model()).origins
+    origins = sets.make_plan(config, _model()).origins
   for n, entry in enumerate(found):
     rows = origins.rows(np.array([n]), np.array([n % 2]))[0].tolist()
     assert len(set(rows)) == 2
@@ -293,10 +292,10 @@ def test_images_that_moved_are_found_again(dataset, tmp_path):
   data = load_data(config)
   moved = dataclasses.replace(config, dataset=f"{kind}:{path}.gone")
   with pytest.raises(RunError, match="where they are with --dataset"):
-    plan.run_images(moved, data.spec, "train")
+    starts.run_images(moved, data.spec, "train")
   other = tiny.write_npz(tmp_path / "other.npz", count=60)
   with pytest.raises(RunError, match="trained on other images"):
-    plan.run_images(
+    starts.run_images(
       dataclasses.replace(config, dataset=other), data.spec, "train"
     )
   assert issubclass(RunError, Exception) and not issubclass(RunError, DataError)

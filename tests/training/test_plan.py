@@ -12,8 +12,9 @@ from bars import SPEC, TOKENIZER, draw_batch, tokenizer_task
 from tensorboardX.proto import event_pb2
 
 from vqvae_jax import machine
-from vqvae_jax.config import BaselineConfig, Config, PriorConfig
+from vqvae_jax.config import BaselineConfig, Config, PriorConfig, generators
 from vqvae_jax.errors import ConfigError
+from vqvae_jax.generators import build
 from vqvae_jax.runs import stages
 from vqvae_jax.runs.summary import best_metrics
 from vqvae_jax.sharding import make_mesh
@@ -79,9 +80,9 @@ def test_what_fits_is_not_refused(monkeypatch):
   stages.check_sizes(sized(model="vae"), SPEC, MESH)
   # Sizes of deep networks are told from two shallow ones, exactly.
   deep = sized(tokenizer_residual_layers=4)
-  told = stages._parameters("tokenizer", deep, SPEC, MESH)
+  told = stages.parameters("tokenizer", deep, SPEC, MESH)
   monkeypatch.setattr(stages, "DEEP", 2)
-  assert stages._parameters("tokenizer", deep, SPEC, MESH) == told
+  assert stages.parameters("tokenizer", deep, SPEC, MESH) == told
 
 
 def test_image_sizes_are_refused_before_images_are_read(monkeypatch):
@@ -175,7 +176,9 @@ def cost(name, seconds, steps=100, state_bytes=1000):
 
 def test_a_long_plan_says_what_shortens_it(tmp_path):
   costs = [cost("tokenizer", 1200), cost("prior", 10_000)]
-  lines = plan.lines(costs, MESH, tmp_path, 64, 8)
+  lines = plan.lines(
+    costs, MESH, tmp_path, lambda name: f"a larger stride of {name}"
+  )
   assert lines[0] == (
     "tokenizer: 1.5 million parameters; 100 steps of 64 images at 5.33 "
     "images/s: about 20 min"
@@ -184,11 +187,10 @@ def test_a_long_plan_says_what_shortens_it(tmp_path):
   assert lines[3].startswith("memory: 2.0 GB of ")
   assert "disk: 6.0 kB for checkpoints" in lines[3]
   assert lines[4] == (
-    "to halve the time: --tokenizer.steps=50 --prior.steps=50; or "
-    "--tokenizer.stride=16, which gives 16 ids per image instead of 64, with "
-    "less detail"
+    "to halve the time: --tokenizer.steps=50 --prior.steps=50; or a larger "
+    "stride of prior"
   )
-  assert len(plan.lines([cost("prior", 60)], MESH, tmp_path, 64, 8)) == 3
+  assert len(plan.lines([cost("prior", 60)], MESH, tmp_path, {}.get)) == 3
   # The second stage counts as left while the first is trained.
   prepared = stages.Prepared({}, costs)
   assert prepared.later("tokenizer") == 10_005
@@ -202,14 +204,15 @@ def test_a_whole_run_is_planned_and_summed_up(tiny_run):
   lines = screen.splitlines()
   assert lines[1].startswith("3 classes; augmentation ")
   assert lines[2] == f"run folder: {folder}"
-  for stage in stages.names(Config()):
+  for stage in generators.stages_of("vqvae"):
     assert any(
       line.startswith(f"{stage}: ") and "12 steps of 16 images" in line
       for line in lines
     )
     assert any(f" {stage} 12/12  " in line for line in lines)
   assert lines[-3].startswith("done in ")
-  best = best_metrics(folder, "prior", Config())
+  stage = build(Config(), SPEC).stage("prior")
+  best = best_metrics(folder, stage)
   assert f"{best['validation_nats_per_image']:.1f} nats per image" in lines[-3]
   assert "of the variance, PSNR " in lines[-3]
   assert lines[-2] == f"look at {folder}/pictures/samples.png"
@@ -242,7 +245,7 @@ def test_charts_are_grouped_and_shared_by_both_splits(tiny_run):
   folder, _ = tiny_run
   groups = {"loss", "quality", "codebook", "optimizer", "speed", "pictures"}
   seen = {}
-  for stage in stages.names(Config()):
+  for stage in generators.stages_of("vqvae"):
     train, held_out = (
       tags(folder / stage / run) for run in ("train", "validation")
     )

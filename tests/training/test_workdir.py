@@ -181,7 +181,7 @@ def test_resume_takes_the_settings_of_the_run(run, monkeypatch):
   assert workdir.resumed_config("~/run") == dataclasses.replace(
     config, workdir="~/run", resume="~/run"
   )
-  assert vqvae_jax.load("~/run").tokenizer_step > 0
+  assert vqvae_jax.load("~/run").steps["tokenizer"] > 0
 
 
 def test_from_step(run, monkeypatch):
@@ -223,7 +223,7 @@ def test_from_step(run, monkeypatch):
   # It is not on record: the next resume goes on from the newest.
   assert workdir.read(run).config.from_step is None
   found = [vqvae_jax.load(run, from_step=step) for step in (10, 12, None)]
-  digests = [model.prior_digest for model in found]
+  digests = [model.digests["prior"] for model in found]
   assert digests[1] == digests[2]
 
 

@@ -1,6 +1,7 @@
-"""Arguments that callers give to a model: checked, and as the model wants them.
+"""Checks of the arrays and numbers that users give to a trained generator.
 
-Each check raises `ArgumentError`, in one line that says how to mend it.
+Each returns its argument in the form that the networks take, or raises an
+`ArgumentError`, in one line that says how to mend it.
 """
 
 import math
@@ -15,7 +16,7 @@ from vqvae_jax.pixels import to_float
 
 
 def stacked(values, name: str) -> np.ndarray:
-  """What the caller gave, as one array.
+  """Returns what the caller gave as one array.
 
   Raises:
     ArgumentError: if it is ragged.
@@ -29,10 +30,11 @@ def stacked(values, name: str) -> np.ndarray:
 
 
 def checked_images(images, spec: DataSpec) -> Float[np.ndarray, "n h w c"]:
-  """Images of the run's shape, uint8 or in [0, 1], as floats in [0, 1].
+  """Returns images of the run's shape as floats in [0, 1].
 
   Raises:
-    ArgumentError: if they are neither; it says how to mend what is usual.
+    ArgumentError: if they are neither uint8 nor in [0, 1], or of another
+      shape.
   """
   images = stacked(images, "images")
   shape = tuple(spec.image_shape)
@@ -65,7 +67,7 @@ def checked_images(images, spec: DataSpec) -> Float[np.ndarray, "n h w c"]:
 
 
 def _reshaping(given, shape):
-  """How an array of another usual layout becomes the one that is expected."""
+  """Returns how an array of a usual layout becomes the expected one."""
   height, width, channels = shape
   if given == shape:
     return "; images[None] makes a list of one image"
@@ -86,7 +88,7 @@ def _check_finite(values, name):
 
 
 def checked_vectors(vectors, width: int, name: str) -> Float[np.ndarray, "n d"]:
-  """Finite vectors of this width, as float32.
+  """Returns finite vectors of this width as float32.
 
   Raises:
     ArgumentError: if they are not.
@@ -107,7 +109,7 @@ def checked_vectors(vectors, width: int, name: str) -> Float[np.ndarray, "n d"]:
 def checked_ids(
   ids, grid: tuple[int, ...], num_codes: int
 ) -> Int[np.ndarray, "n i j *m"]:
-  """Ids of codes on the grid of an image, as int32.
+  """Returns ids of codes on the grid of an image as int32.
 
   Raises:
     ArgumentError: if they are not.
@@ -117,7 +119,9 @@ def checked_ids(
     return np.zeros((0, *grid), np.int32)
   if ids.ndim < 1 or ids.shape[1:] != tuple(grid):
     expected = ", ".join(["n", *map(str, grid)])
-    hint = "; ids[None] makes a list of one image" * (ids.shape == tuple(grid))
+    hint = ""
+    if ids.shape == tuple(grid):
+      hint = "; ids[None] makes a list of one image"
     raise ArgumentError(f"ids of shape {ids.shape} are not [{expected}]{hint}")
   _check_integers(ids, "ids", num_codes)
   return ids.astype(np.int32)
@@ -135,15 +139,16 @@ def _check_integers(values, name, end):
 def checked_labels(
   labels, spec: DataSpec, count: int | None = None
 ) -> Int[np.ndarray, " n"]:
-  """Labels of the run's classes, as int32.
+  """Returns labels of the run's classes as int32.
 
   Args:
     labels: names of classes, or their positions from 0 on.
-    spec: what is known of the run's data.
+    spec: specification of the run's data.
     count: number of images that they belong to.
 
   Raises:
-    ArgumentError: if they are not classes, or another number than the images.
+    ArgumentError: if they are not classes, or if their number is not that of
+      the images.
   """
   labels = _positions(labels, spec)
   if count is not None and len(labels) != count:
@@ -152,7 +157,7 @@ def checked_labels(
 
 
 def chosen_labels(labels, spec: DataSpec) -> Int[np.ndarray, " n"]:
-  """`checked_labels` of classes that somebody names rather than reads.
+  """Returns `checked_labels` of classes that a user names.
 
   Raises:
     ArgumentError: also for a number that is the name of another class than
@@ -177,7 +182,7 @@ def chosen_labels(labels, spec: DataSpec) -> Int[np.ndarray, " n"]:
 
 
 def _positions(labels, spec):
-  """Names or positions of classes to positions."""
+  """Returns the positions of classes that are given by name or position."""
   if isinstance(labels, list | tuple):
     kinds = {isinstance(label, str) for label in labels}
     if len(kinds) > 1:
@@ -220,7 +225,7 @@ def _position(name, spec):
 
 
 def checked_seed(seed) -> int:
-  """A seed that fits the random generator.
+  """Returns a seed that fits the random generator.
 
   Raises:
     ArgumentError: if it is not a whole number from 0 to 2**31 - 1.
@@ -229,7 +234,7 @@ def checked_seed(seed) -> int:
 
 
 def checked_whole(name: str, value, low: int, high: int) -> int:
-  """A whole number in [low, high], of Python or of NumPy.
+  """Returns a whole number of Python or NumPy in [low, high] as an int.
 
   Raises:
     ArgumentError: if it is not.
@@ -243,7 +248,7 @@ def checked_whole(name: str, value, low: int, high: int) -> int:
 
 
 def checked_number(name: str, value) -> float:
-  """A number of Python or of NumPy; its range is for others to check.
+  """Returns a number of Python or NumPy as a float, of any range.
 
   Raises:
     ArgumentError: if it is not a number.

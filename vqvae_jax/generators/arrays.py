@@ -1,4 +1,4 @@
-"""Work on arrays that callers give, in blocks of one size."""
+"""Work on arrays of any length in blocks of one size."""
 
 from collections.abc import Callable
 
@@ -10,18 +10,18 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 from vqvae_jax.pixels import to_float
 from vqvae_jax.sharding import split
 
-# Rows that the convenience methods compute at a time, and on each device.
+# Images that the methods of `Trained` compute at a time on each device.
 BATCH = 250
 
 
 def image_keys(seed: int, numbers: Int[Array, " n"]) -> Key[Array, " n"]:
-  """The key of each image: a function of the seed and the image's number."""
+  """Returns the key of each image, which depends on the seed and its number."""
   key = jax.random.key(seed)
   return jax.vmap(lambda n: jax.random.fold_in(key, n))(numbers)
 
 
 def padded(rows: np.ndarray, size: int) -> np.ndarray:
-  """Repeats the first row until there are `size`."""
+  """Repeats the first of some arrays until there are `size`."""
   missing = size - len(rows)
   return np.concatenate([rows, np.repeat(rows[:1], missing, axis=0)])
 
@@ -33,18 +33,18 @@ def map_rows(
   *arrays: np.ndarray,
   batch: int | None = None,
 ) -> np.ndarray:
-  """Applies a function in batches of one size, the last one padded.
+  """Applies a function to batches of one size; the last one is padded.
 
   Args:
     function: function of the variables and of a batch of each array.
-    mesh: devices to divide rows among.
+    mesh: devices to divide batches among.
     variables: first argument of the function.
-    *arrays: arrays of one length.
-    batch: rows on each device, by default enough for all, and at most `BATCH`.
-      Rounding depends on it.
+    *arrays: arrays of the same length.
+    batch: length of a batch on each device, by default enough for all, and at
+      most `BATCH`. Rounding depends on it.
 
   Returns:
-    rows: results, one for each row.
+    The results, as long as the arrays.
   """
   count = len(arrays[0])
   if not count:
@@ -62,7 +62,7 @@ def map_rows(
 
 
 def _no_rows(function, mesh, variables, arrays):
-  """An empty result, of the shape and type that rows would have."""
+  """Returns an empty result of the right shape and type."""
   batch = [
     jax.ShapeDtypeStruct((mesh.size, *array.shape[1:]), array.dtype)
     for array in arrays
@@ -78,13 +78,13 @@ def draw_blocks(
   seed: int,
   shape: tuple[int, int, int],
 ) -> Float[np.ndarray, "n h w c"]:
-  """Images of these classes in [0, 1], drawn in blocks of one size.
+  """Draws images in [0, 1] of these classes, in blocks of one size.
 
   Args:
-    draw: function of a seed, the number of the first image and labels, which
-      gives uint8 images.
+    draw: function from a seed, the number of the first image and labels to
+      uint8 images.
     mesh: devices that `draw` uses.
-    labels: classes of all images.
+    labels: class of each image.
     seed: first argument of `draw`.
     shape: height, width and channels of an image.
   """

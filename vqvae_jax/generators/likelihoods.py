@@ -1,14 +1,14 @@
 """Likelihoods of a pixel: what the decoder's output means.
 
 Images are float in [0, 1]. Each loss is a mean over all pixels of the negative
-log-likelihood, less the terms that no parameter changes; `log_likelihood` is
+log-likelihood, without the terms that no parameter changes; `log_likelihood` is
 the whole sum.
 """
 
 import math
 
+import flax.linen as nn
 import jax.numpy as jnp
-from flax import linen as nn
 from jaxtyping import Array, Float
 
 
@@ -18,16 +18,16 @@ def reconstruction_loss(
   images: Float[Array, "*b h w c"],
   variance: float,
 ) -> Float[Array, "*b"]:
-  """Loss of each image under the likelihood `kind`.
+  """Returns the loss of each image under a likelihood.
 
   Args:
     kind: "gaussian": squared error over twice the data's variance, times two,
       so that 1 is the error of a constant image. "laplace": absolute error
       over the data's standard deviation. "bernoulli": cross entropy in nats,
       the outputs being logits and the images probabilities.
-    outputs: of the decoder.
-    images: in [0, 1].
-    variance: of the training pixels.
+    outputs: outputs of the decoder.
+    images: images in [0, 1].
+    variance: variance of the training pixels.
   """
   axes = (-3, -2, -1)
   if kind == "gaussian":
@@ -47,17 +47,17 @@ def log_likelihood(
   images: Float[Array, "*b h w c"],
   pixel_std: float,
 ) -> Float[Array, "*b"]:
-  """Log-likelihood of each image in nats, summed over pixels.
+  """Returns the log-likelihood of each image in nats, summed over pixels.
 
   Args:
     kind: "gaussian": the log-density of N(outputs + 0.5, pixel_std^2), with
-      its constant. "bernoulli": less the cross entropy, the outputs being
+      its constant. "bernoulli": minus the cross entropy, the outputs being
       logits and the images probabilities. That is a log-probability for black
-      and white pixels only; of grey ones no density would be normalised
+      and white pixels only; for grey ones the density is not normalised
       (Loaiza-Ganem and Cunningham 2019, arXiv 1907.06845).
-    outputs: of the decoder.
-    images: in [0, 1].
-    pixel_std: of the gaussian.
+    outputs: outputs of the decoder.
+    images: images in [0, 1].
+    pixel_std: standard deviation of the gaussian.
   """
   axes = (-3, -2, -1)
   if kind == "gaussian":
@@ -72,7 +72,7 @@ def log_likelihood(
 def to_pixels(
   kind: str, outputs: Float[Array, "*b h w c"]
 ) -> Float[Array, "*b h w c"]:
-  """The image that the decoder's output stands for: its mean, in [0, 1]."""
+  """Returns the image that the decoder's output means, in [0, 1]."""
   if kind == "bernoulli":
     return nn.sigmoid(outputs)
   return jnp.clip(outputs + 0.5, 0, 1)

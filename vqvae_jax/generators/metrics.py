@@ -8,12 +8,12 @@ from jaxtyping import Array, Float
 def squared_error(
   images: Float[Array, "b h w c"], others: Float[Array, "b h w c"]
 ) -> Float[Array, " b"]:
-  """Mean squared error of each image."""
+  """Returns the mean squared error of each image."""
   return jnp.mean((images - others) ** 2, axis=(1, 2, 3))
 
 
 def psnr(mse: Float[Array, " b"]) -> Float[Array, " b"]:
-  """Peak signal-to-noise ratio in decibels, of images whose peak is 1.
+  """Returns the peak signal-to-noise ratio in decibels, for a peak of 1.
 
   An exact copy has no finite ratio; the error is held above 1e-10 (100 dB).
   """
@@ -23,7 +23,7 @@ def psnr(mse: Float[Array, " b"]) -> Float[Array, " b"]:
 def ssim(
   images: Float[Array, "b h w c"], others: Float[Array, "b h w c"]
 ) -> Float[Array, " b"]:
-  """Structural similarity of each image, 1 for equal ones.
+  """Returns the structural similarity of each image, 1 for equal ones.
 
   Wang, Bovik, Sheikh, Simoncelli: "Image quality assessment: from error
   visibility to structural similarity", IEEE TIP 2004, section III.B and C: a

@@ -18,10 +18,9 @@ import vqvae_jax
 from vqvae_jax.config import SampleConfig
 from vqvae_jax.errors import RunError
 from vqvae_jax.files import expand
+from vqvae_jax.generators import load
 from vqvae_jax.generators.labels import explained
-from vqvae_jax.generators.load import load
 from vqvae_jax.generators.plan import Plan
-from vqvae_jax.generators.vqvae import modes
 from vqvae_jax.jobs import check, finish, limits
 from vqvae_jax.jobs.blocks import Blocks
 from vqvae_jax.jobs.format_base import Format
@@ -114,7 +113,7 @@ def _generate(config, console, advise):
   line = explained(config.labels, model.spec)
   if line:
     say(console, line)
-  planned = modes.make_plan(config, model)
+  planned = model.plan(config)
   settings, about = _settings(config, model, planned)
   job.open(settings, about, resume=config.resume, worker=workers > 1)
   shards = plan(len(planned.labels), config.shard_size)

@@ -1,4 +1,4 @@
-"""The stages of a run: their settings, tasks and compiled functions."""
+"""The stages of a run: sizes that are refused, programs, the plan."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
-from vqvae_jax.config import Config, StageConfig, resolve_stride
+from vqvae_jax.config import Config, StageConfig
 from vqvae_jax.data import Data, DataSpec
-from vqvae_jax.generators.baseline_tasks import baseline_task
-from vqvae_jax.generators.vqvae.prior import prior_task
-from vqvae_jax.generators.vqvae.tokenizer import TokenizerTask
+from vqvae_jax.generators import GENERATORS, Generator, Stage, build
 from vqvae_jax.machine import memory_bytes
-from vqvae_jax.training import plan, workdir
-from vqvae_jax.training import state as st
+from vqvae_jax.sharding import check_batch
+from vqvae_jax.training import plan
 from vqvae_jax.training.programs import Programs
+from vqvae_jax.training.state import Task
 
-# Settings that repeat a part of a network. Tracing takes a time for each, so of
-# deep networks the size is told from two shallow ones.
+# Settings that repeat a part of a network. Tracing takes a time for each, so
+# the size of a deep network is computed from two shallow ones.
 REPEATED = ("layers", "residual_layers", "depth")
 DEEP = 64
 
@@ -27,15 +26,15 @@ class Prepared:
   """What was made before the training for its plan.
 
   Attributes:
-    programs: by stage.
-    costs: of the stages still to be trained, in their order.
+    programs: compiled functions by stage.
+    costs: costs of the stages still to be trained, in their order.
   """
 
   programs: Mapping[str, Programs]
   costs: Sequence[plan.Cost] = ()
 
   def later(self, name: str) -> float:
-    """Expected seconds of the stages after one."""
+    """Returns the expected seconds of the stages after one."""
     names = [cost.name for cost in self.costs]
     if name not in names:
       return 0.0
@@ -43,55 +42,43 @@ class Prepared:
     return sum(cost.seconds + cost.compile_seconds for cost in after)
 
 
-def title(name: str, config: Config) -> str:
-  """What a stage is called on the screen: a baseline as its model."""
-  return config.model if name == workdir.BASELINE else name
-
-
-def settings(name: str, config: Config) -> StageConfig:
-  """The settings of a stage; a baseline's depend on its model."""
-  if name == workdir.BASELINE:
-    return config.baseline.resolve(config.model)
-  return getattr(config, name)
-
-
-def make_task(
-  name: str, config: Config, spec: DataSpec, tokenizer: PyTree = ()
-) -> st.Task:
-  """The task of a stage.
-
-  Args:
-    name: of the stage.
-    config: of the run.
-    spec: of the data.
-    tokenizer: the variables that the prior is trained on.
-  """
-  if name == "tokenizer":
-    return TokenizerTask(config, spec)
-  if name == "prior":
-    return prior_task(config, spec, tokenizer)
-  return baseline_task(config, spec)
+def asked(config: Config, generator: Generator) -> list[Stage]:
+  """Returns the stages that `--stage` asks for, in their order."""
+  return [
+    stage for stage in generator.stages if config.stage in ("all", stage.name)
+  ]
 
 
 def make_programs(
-  name: str, config: Config, task: st.Task, mesh: Mesh
+  config: Config, generator: Generator, stage: Stage, task: Task, mesh: Mesh
 ) -> Programs:
-  """The functions of a stage; nothing is compiled yet."""
-  stage = settings(name, config)
+  """Returns the functions of a stage; nothing is compiled yet."""
+  # Each stage of a run has weights and noise of its own.
+  several = max(2, len(generator.stages))
   return Programs(
     task,
-    stage,
-    stage.batch_size or config.batch_size,
+    stage.settings,
+    stage.settings.batch_size or config.batch_size,
     mesh,
-    # Each stage of a run has weights and noise of its own.
-    2 * config.seed + (name == "prior"),
+    several * config.seed + generator.stages.index(stage),
   )
 
 
-def names(config: Config) -> list[str]:
-  """The stages that `--stage` asks for, in their order."""
-  every = workdir.stages(config.model)
-  return [n for n in every if config.stage in ("all", n)]
+def check_batches(config: Config, names: Sequence[str], mesh: Mesh):
+  """Refuses batches that the mesh cannot divide; needs no data.
+
+  Args:
+    config: settings of the run.
+    names: names of the stages.
+    mesh: devices of the run.
+
+  Raises:
+    ConfigError: naming the batch size and the devices.
+  """
+  for name in names:
+    stage: StageConfig = getattr(config, name)
+    batch_size = stage.batch_size or config.batch_size
+    check_batch("batch_size", batch_size, stage.accumulate, mesh)
 
 
 def check_image_size(config: Config, mesh: Mesh):
@@ -103,86 +90,98 @@ def check_image_size(config: Config, mesh: Mesh):
   size = config.image_size
   if size is None:
     return
-  memory = memory_bytes(mesh)
   # One image, of one channel if that is not known yet.
-  plan.check_image_fits(size, config.channels or 1, memory)
-  if config.model == "vqvae":
-    resolve_stride(config.tokenizer.stride, size, size)
+  plan.check_image_fits(size, config.channels or 1, memory_bytes(mesh))
+  GENERATORS[config.model].check_image_size(config, size)
 
 
 def check_sizes(config: Config, spec: DataSpec, mesh: Mesh):
-  """Refuses numbers too large for the machine; nothing is computed.
+  """Refuses numbers that are too large for the machine; nothing is computed.
 
   Raises:
     ConfigError: naming what they would need.
   """
   memory = memory_bytes(mesh)
-  for name in names(config):
-    own = settings(name, config).batch_size
+  for stage in asked(config, build(config, spec)):
+    own = stage.settings.batch_size
     plan.check_batch_fits(
-      "--batch-size" if own is None else f"--{name}.batch-size",
+      "--batch-size" if own is None else f"--{stage.name}.batch-size",
       own or config.batch_size,
       spec,
       memory,
       mesh.size,
     )
-    count = _parameters(name, config, spec, mesh)
-    plan.check_model_fits(name, settings(name, config), count, memory)
+    count = parameters(stage.name, config, spec, mesh)
+    plan.check_model_fits(stage.name, stage.settings, count, memory)
 
 
-def _parameters(name, config, spec, mesh):
-  stage = getattr(config, name)
+def parameters(name: str, config: Config, spec: DataSpec, mesh: Mesh) -> int:
+  """Returns how many numbers a stage learns.
+
+  Args:
+    name: name of the stage.
+    config: settings of the run.
+    spec: specification of the data.
+    mesh: devices of the run.
+  """
+  settings = getattr(config, name)
   for field in REPEATED:
-    value = getattr(stage, field, 0)
-    residual = getattr(stage, "quantizer", "") == "residual"
+    value = getattr(settings, field, 0)
+    residual = getattr(settings, "quantizer", "") == "residual"
     if value <= DEEP or (field == "depth" and not residual):
       continue
 
     def with_only(number, field=field):
-      shallow = dataclasses.replace(stage, **{field: number})
+      shallow = dataclasses.replace(settings, **{field: number})
       changed = dataclasses.replace(config, **{name: shallow})
-      return _parameters(name, changed, spec, mesh)
+      return parameters(name, changed, spec, mesh)
 
     one, two = with_only(1), with_only(2)
     return one + (value - 1) * (two - one)
-  task = make_task(name, config, spec)
-  state = make_programs(name, config, task, mesh).abstract_state(spec)
-  # Codes that follow averages are learnt as well.
-  return plan.numbers((state.params, state.codebook))
+  generator = build(config, spec)
+  stage = generator.stage(name)
+  task = stage.make_task(())
+  programs = make_programs(config, generator, stage, task, mesh)
+  state = programs.abstract_state(spec)
+  # Codes that follow averages are learned as well.
+  return plan.numbers((state.params, state.collections))
 
 
 def prepare(
   config: Config,
+  generator: Generator,
   data: Data,
   mesh: Mesh,
   done: Mapping[str, int],
-  tokenizer: PyTree | None,
+  weights: Mapping[str, PyTree],
 ) -> Prepared:
   """Compiles and times the steps of the stages that are not done.
 
   Args:
-    config: of the run.
-    data: with the splits "train" and "validation".
-    mesh: the devices.
+    config: settings of the run.
+    generator: generator of the run.
+    data: data with the splits "train" and "validation".
+    mesh: devices of the run.
     done: steps of each stage that were done before.
-    tokenizer: variables of a trained one; by default new ones stand for them.
+    weights: weights of trained stages by name; new ones stand for the others.
   """
-  programs, costs = {}, []
-  for name in names(config):
-    stage = settings(name, config)
-    if done[name] >= stage.steps:
+  programs, costs, weights = {}, [], dict(weights)
+  for stage in asked(config, generator):
+    if done[stage.name] >= stage.settings.steps:
       continue
-    task = make_task(name, config, data.spec, tokenizer)
-    programs[name] = make_programs(name, config, task, mesh)
+    earlier = weights[stage.built_upon] if stage.built_upon else ()
+    task = stage.make_task(earlier)
+    compiled = make_programs(config, generator, stage, task, mesh)
+    programs[stage.name] = compiled
     cost, variables = plan.measure(
-      name,
-      title(name, config),
+      stage.name,
+      stage.title,
       task,
-      stage,
-      programs[name],
+      stage.settings,
+      compiled,
       data,
-      done[name],
+      done[stage.name],
     )
     costs.append(cost)
-    tokenizer = variables if tokenizer is None else tokenizer
+    weights.setdefault(stage.name, stage.weights(variables))
   return Prepared(programs, costs)

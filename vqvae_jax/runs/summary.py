@@ -1,42 +1,93 @@
-"""What a run came to: its figures, its time, and what to do next."""
+"""What a run is before its training and was after it, in words."""
 
 import json
 import shlex
+from typing import Any
 
 from etils import epath
+from jax.sharding import Mesh
 
 from vqvae_jax.config import Config
+from vqvae_jax.data import Data
+from vqvae_jax.generators import Generator, Stage
 from vqvae_jax.progress import duration
 from vqvae_jax.runs import stages
 from vqvae_jax.training.figures import VALIDATION, result, with_units
 
 
-def summary(config: Config, folder: epath.Path, seconds: float) -> str:
-  """The figures and the time of a training.
+def introduction(
+  generator: Generator, data: Data, mesh: Mesh, folder: epath.Path
+) -> list[str]:
+  """Returns what is learned, on what, and where it goes, and warnings.
 
   Args:
-    config: of the run.
+    generator: generator of the run.
+    data: data of the run.
+    mesh: devices of the run.
     folder: the run folder.
-    seconds: that the training took.
   """
-  found = [
-    result(best_metrics(folder, name, config)) for name in stages.names(config)
+  spec = data.spec
+  height, width, channels = spec.image_shape
+  test = "the set's own test split is not opened"
+  if data.num_test is not None:
+    test = f"{data.num_test:,} kept for testing, not opened"
+  images = [
+    f"{spec.num_train:,} training and {spec.num_validation:,} validation "
+    f"images of {width}x{height}x{channels}",
+    test,
   ]
-  figures = ", ".join(figure for figure in found if figure)
-  return f"done in {duration(seconds)}: {figures or folder}"
+  if data.num_unused:
+    images.append(f"{data.num_unused:,} not used")
+  count = len(spec.class_names)
+  labels = f"{count:,} class{'es' if count > 1 else ''}"
+  device = mesh.devices.flat[0]
+  devices = (
+    f"{mesh.size} {device.platform} device{'s' if mesh.size > 1 else ''}"
+  )
+  lines = [
+    f"{spec.name}: {'; '.join(images)}\n{labels if count else 'no labels'}; "
+    f"augmentation {spec.augment}; {generator.introduced}; {devices}\n"
+    f"run folder: {folder}"
+  ]
+  warning = generator.warning(device.platform)
+  if warning:
+    lines.append(f"warning: {warning}")
+  return lines
 
 
-def advice(config: Config, folder: epath.Path) -> str:
-  """What to look at and to type after a training.
+def summary(
+  config: Config, generator: Generator, folder: epath.Path, seconds: float
+) -> str:
+  """Returns the figures and the time of a training.
 
   Args:
-    config: of the run.
+    config: settings of the run.
+    generator: generator of the run.
+    folder: the run folder.
+    seconds: seconds that the training took.
+  """
+  figures = [
+    result(best_metrics(folder, stage))
+    for stage in stages.asked(config, generator)
+  ]
+  text = ", ".join(filter(None, figures))
+  return f"done in {duration(seconds)}: {text or folder}"
+
+
+def advice(config: Config, generator: Generator, folder: epath.Path) -> str:
+  """Returns what to look at and to type after a training.
+
+  Args:
+    config: settings of the run.
+    generator: generator of the run.
     folder: the run folder.
   """
-  if config.model == "vqvae" and config.stage == "tokenizer":
-    look, then = "reconstructions", "the same command with --stage=prior"
+  last = stages.asked(config, generator)[-1]
+  left = generator.stages[generator.stages.index(last) + 1 :]
+  look = "reconstructions" if left else "samples"
+  if left:
+    then = f"the same command with --stage={left[0].name}"
   else:
-    look = "samples"
     then = (
       f"python sample.py --workdir={shlex.quote(str(folder))} "
       "--num-images=1000 --out=out"
@@ -44,27 +95,31 @@ def advice(config: Config, folder: epath.Path) -> str:
   return f"look at {folder / 'pictures' / look}.png\nnext: {then}"
 
 
-def best_metrics(
-  folder: epath.Path, name: str, config: Config
-) -> dict[str, float]:
-  """The validation metrics of the weights that a stage ended with.
+def best_metrics(folder: epath.PathLike, stage: Stage) -> dict[str, Any]:
+  """Returns the validation metrics of the weights that a stage ended with.
 
-  Those with the least loss, or the latest where the loss does not select.
+  Those are the ones with the least loss, or the latest where the loss does not
+  select.
+
+  Args:
+    folder: the run folder.
+    stage: stage of the run's generator.
   """
-  path = folder / "metrics.jsonl"
+  path = epath.Path(folder) / "metrics.jsonl"
   lines = path.read_bytes().splitlines() if path.exists() else []
-  evaluated = [entry for entry in map(_entry, lines) if _is_of(entry, name)]
+  evaluated = [
+    entry for entry in map(_entry, lines) if _is_of(entry, stage.name)
+  ]
   if not evaluated:
     return {}
   best = evaluated[-1]
-  if config.model != "dcgan":
+  if stage.make_task(()).selects:
     best = min(evaluated, key=lambda entry: entry[f"{VALIDATION}loss"])
-  likelihood = getattr(stages.settings(name, config), "likelihood", "gaussian")
-  return with_units(best, likelihood)
+  return with_units(best, getattr(stage.settings, "likelihood", "gaussian"))
 
 
 def _entry(line):
-  """What a line holds; None for a line of somebody else's."""
+  """Returns what a line holds; None for a line that is not JSON."""
   try:
     return json.loads(line)
   except (ValueError, RecursionError):

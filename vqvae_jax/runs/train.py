@@ -1,6 +1,7 @@
 """A whole training run: checks, data, then stage by stage."""
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Mapping
 
@@ -8,43 +9,80 @@ import jax
 from etils import epath
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
+from jaxtyping import PyTree
 from rich.console import Console
 
 from vqvae_jax.allocator import keep_freed_memory
-from vqvae_jax.config import MAX_DEFAULT_IDS, MAX_QUICK_IDS, Config
+from vqvae_jax.config import Config, generators
 from vqvae_jax.data import Data, load_data
 from vqvae_jax.errors import RunError
 from vqvae_jax.files import expand
-from vqvae_jax.generators.stage_pictures import (
-  baseline_pictures,
-  prior_pictures,
-  tokenizer_pictures,
-)
-from vqvae_jax.generators.vqvae.tokenizer import build_tokenizer
-from vqvae_jax.generators.weights import load_tokenizer
+from vqvae_jax.generators import Generator, Stage, build
+from vqvae_jax.generators.stage_pictures import make_pictures
+from vqvae_jax.generators.weights import load_stage
 from vqvae_jax.progress import say, working
 from vqvae_jax.runs import stages
-from vqvae_jax.runs.summary import advice, summary
-from vqvae_jax.sharding import (
-  check_batch,
-  make_mesh,
-  start_processes,
-)
+from vqvae_jax.runs.summary import advice, introduction, summary
+from vqvae_jax.sharding import make_mesh, start_processes
 from vqvae_jax.training import checkpoints, plan, workdir
 from vqvae_jax.training.loop import run_stage
 
 
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """A run that was checked and may begin.
+
+  Attributes:
+    config: settings of the run.
+    generator: generator that is trained.
+    data: data with the splits "train" and "validation".
+    mesh: devices of the run.
+    folder: the run folder.
+    console: where messages go.
+    steps: steps of the checkpoints to go on from, by stage; the others go on
+      from their newest.
+  """
+
+  config: Config
+  generator: Generator
+  data: Data
+  mesh: Mesh
+  folder: epath.Path
+  console: Console
+  steps: Mapping[str, int]
+
+  @property
+  def asked(self) -> list[Stage]:
+    """The stages that `--stage` asks for."""
+    return stages.asked(self.config, self.generator)
+
+  def weights_before(self, stage: Stage) -> dict[str, PyTree]:
+    """Loads the weights that a stage is built upon, by stage."""
+    if not stage.built_upon:
+      return {}
+    name = stage.built_upon
+    # One that is trained in this command is at its newest step.
+    trained_now = name in [earlier.name for earlier in self.asked]
+    step = None if trained_now else self.steps.get(name)
+    before = self.generator.stage(name)
+    weights, _ = load_stage(
+      self.folder, before, self.data.spec, self.mesh, step
+    )
+    return {name: weights}
+
+
 def train(
   config: Config, console: Console | None = None, *, brief: bool = False
-):
+) -> None:
   """Trains what `config.model` and `config.stage` name.
 
-  An earlier run in the same folder is gone on with.
+  An earlier run in the same folder is continued.
 
   Args:
-    config: of the run; the run folder is `config.resolve_workdir()`.
+    config: settings of the run; the run folder is `config.resolve_workdir()`.
     console: where messages go, by default the standard output.
-    brief: neither a plan before the training nor advice after it.
+    brief: whether to leave out the plan before the training and the advice
+      after it.
 
   Raises:
     UserError: in one line, what is wrong with settings, data or run folder.
@@ -61,10 +99,7 @@ def train(
   console = console or Console(quiet=not first)
   mesh = make_mesh()
   # What needs no data is checked before the data is read.
-  for name in workdir.stages(config.model):
-    stage = getattr(config, name)
-    batch_size = stage.batch_size or config.batch_size
-    check_batch("batch_size", batch_size, stage.accumulate, mesh)
+  stages.check_batches(config, generators.stages_of(config.model), mesh)
   workdir.check_settings(folder, config)
   stages.check_image_size(config, mesh)
   data = load_data(config)
@@ -78,151 +113,85 @@ def train(
     # Again, because another run may have been here in the meantime.
     workdir.check_same_run(folder, info)
     steps = workdir.steps_asked(folder, config.model, config.from_step)
-    if config.stage == "prior":
-      _need_tokenizer(folder)
+    generator = build(config, data.spec)
+    run = Run(config, generator, data, mesh, folder, console, steps)
+    _check_earlier(run)
     if jax.process_count() > 1:
       multihost_utils.sync_global_devices("the run folder is checked")
-    prepared = _prepare(config, data, mesh, folder, console, steps, brief)
+    for line in introduction(generator, data, mesh, folder):
+      say(console, line)
+    prepared = stages.Prepared({}) if brief else _prepare(run)
     if config.plan:
       return
     if first:
       workdir.write(folder, info)
-    for name in stages.names(config):
-      _train_stage(name, config, data, mesh, folder, console, prepared, steps)
-  seconds = time.monotonic() - start
-  say(console, summary(config, folder, seconds))
+    for stage in run.asked:
+      _train_stage(run, stage, prepared)
+  say(console, summary(config, generator, folder, time.monotonic() - start))
   if not brief:
-    say(console, advice(config, folder), whole=True)
+    say(console, advice(config, generator, folder), whole=True)
 
 
-def _prepare(config, data, mesh, folder, console, steps, brief):
-  """Makes the plan of what is left to do, and says it."""
-  _introduce(console, config, data, mesh, folder)
-  if brief:
-    return stages.Prepared({})
-  done = {
-    name: steps.get(name) or checkpoints.latest_step(folder / name) or 0
-    for name in workdir.stages(config.model)
-  }
-  tokenizer = None
-  if config.model == "vqvae":
-    is_trained = done["tokenizer"] >= config.tokenizer.steps
-    if config.stage == "prior" or is_trained:
-      tokenizer, _ = load_tokenizer(folder, config, data.spec, mesh)
-  with working(console, "compiling and timing a few steps"):
-    prepared = stages.prepare(config, data, mesh, done, tokenizer)
-  if prepared.costs:
-    plan.check_disk(prepared.costs, folder)
-    ids, stride = _ids(config, data.spec)
-    for line in plan.lines(prepared.costs, mesh, folder, ids, stride):
-      say(console, line)
-  return prepared
-
-
-def _train_stage(
-  name: str,
-  config: Config,
-  data: Data,
-  mesh: Mesh,
-  folder: epath.Path,
-  console: Console,
-  prepared: stages.Prepared,
-  steps: Mapping[str, int],
-):
-  """Trains a stage to its end; the prior reads the tokenizer of `folder`."""
-  tokenizer, built_upon = (), None
-  if name == "prior":
-    tokenizer, _ = load_tokenizer(
-      folder,
-      config,
-      data.spec,
-      mesh,
-      # A tokenizer that is trained in this command is at its newest step.
-      steps.get("tokenizer") if config.stage == "prior" else None,
-    )
-  elif name == "tokenizer" and checkpoints.latest_step(folder / "prior"):
-    built_upon = folder / "prior"
-  task = stages.make_task(name, config, data.spec, tokenizer)
-  run_stage(
-    name,
-    task,
-    stages.settings(name, config),
-    prepared.programs.get(name)
-    or stages.make_programs(name, config, task, mesh),
-    data,
-    seed=config.seed,
-    workdir=folder,
-    pictures=_pictures(name, task, config, data),
-    console=console,
-    built_upon=built_upon,
-    from_step=steps.get(name),
-    title=stages.title(name, config),
-    later=prepared.later(name),
-  )
-
-
-def _pictures(name, task, config, data):
-  match name:
-    case "tokenizer":
-      return tokenizer_pictures(task, data)
-    case "prior":
-      return prior_pictures(task, config, data.spec)
-    case _:
-      return baseline_pictures(task, data)
-
-
-def _need_tokenizer(folder):
-  if checkpoints.latest_step(folder / "tokenizer") is None:
+def _check_earlier(run):
+  """Refuses a stage whose earlier stage is neither trained nor asked for."""
+  name = run.asked[0].built_upon
+  if name and checkpoints.latest_step(run.folder / name) is None:
     raise RunError(
-      f"{folder} has no tokenizer yet; train one with --stage=tokenizer, or "
+      f"{run.folder} has no {name} yet; train one with --stage={name}, or "
       "both with --stage=all"
     )
 
 
-def _introduce(console, config, data, mesh, folder):
-  """Says what will be learnt, on what, and where it goes."""
-  spec = data.spec
-  height, width, channels = spec.image_shape
-  kept = "the set's own test split is not opened"
-  if data.num_test is not None:
-    kept = f"{data.num_test:,} kept for testing, not opened"
-  parts = [
-    f"{spec.num_train:,} training and {spec.num_validation:,} validation "
-    f"images of {width}x{height}x{channels}",
-    kept,
-  ]
-  if data.num_unused:
-    parts.append(f"{data.num_unused:,} not used")
-  count = len(spec.class_names)
-  labels = f"{count:,} class{'es' * (count > 1)}" if count else "no labels"
-  ids, _ = _ids(config, spec)
-  if config.model == "vqvae":
-    codes = build_tokenizer(config, spec).quantizer.num_codes
-    what = f"{ids} ids per image, {codes:,} codes"
-  else:
-    what = f"{config.model}, {config.baseline.latent_dim} latents per image"
-  device = mesh.devices.flat[0]
-  devices = f"{mesh.size} {device.platform} device{'s' * (mesh.size > 1)}"
-  say(
-    console,
-    f"{spec.name}: {'; '.join(parts)}\n{labels}; augmentation {spec.augment}; "
-    f"{what}; {devices}\nrun folder: {folder}",
-  )
-  slow = MAX_QUICK_IDS if device.platform == "cpu" else MAX_DEFAULT_IDS
-  if ids > slow:
-    say(
-      console,
-      f"warning: {ids} ids per image make the prior slow to train and to "
-      "sample; a larger --tokenizer.stride or a smaller --image-size gives "
-      "fewer",
+def _prepare(run):
+  """Makes the plan of what is left to do, and says it."""
+  done = {
+    stage.name: run.steps.get(stage.name)
+    or checkpoints.latest_step(run.folder / stage.name)
+    or 0
+    for stage in run.generator.stages
+  }
+  asked = [stage.name for stage in run.asked]
+  weights = {}
+  for name in filter(None, [stage.built_upon for stage in run.asked]):
+    stage = run.generator.stage(name)
+    if name not in asked or done[name] >= stage.settings.steps:
+      weights[name], _ = load_stage(run.folder, stage, run.data.spec, run.mesh)
+  with working(run.console, "compiling and timing a few steps"):
+    prepared = stages.prepare(
+      run.config, run.generator, run.data, run.mesh, done, weights
     )
+  if prepared.costs:
+    plan.check_disk(prepared.costs, run.folder)
+    shorter = run.generator.shorter
+    for line in plan.lines(prepared.costs, run.mesh, run.folder, shorter):
+      say(run.console, line)
+  return prepared
 
 
-def _ids(config, spec):
-  """Ids of an image, and the pixels of each along a side; 0 for none."""
-  if config.model != "vqvae":
-    return 0, 0
-  height, width, _ = spec.image_shape
-  model = build_tokenizer(config, spec)
-  places = (height // model.stride) * (width // model.stride)
-  return places * model.quantizer.ids_per_latent, model.stride
+def _train_stage(run, stage, prepared):
+  """Trains a stage to its end, on the earlier stages of the run folder."""
+  name = stage.name
+  earlier = run.weights_before(stage)
+  task = stage.make_task(earlier.get(stage.built_upon, ()))
+  built_upon = [
+    run.folder / later.name
+    for later in run.generator.stages
+    if later.built_upon == name
+    and checkpoints.latest_step(run.folder / later.name)
+  ]
+  run_stage(
+    name,
+    task,
+    stage.settings,
+    prepared.programs.get(name)
+    or stages.make_programs(run.config, run.generator, stage, task, run.mesh),
+    run.data,
+    seed=run.config.seed,
+    workdir=run.folder,
+    pictures=make_pictures(run.generator, stage, task, run.data, earlier),
+    console=run.console,
+    built_upon=built_upon[0] if built_upon else None,
+    from_step=run.steps.get(name),
+    title=stage.title,
+    later=prepared.later(name),
+  )

@@ -3,8 +3,7 @@
 from vqvae_jax.config import StudyConfig
 from vqvae_jax.data import check_split
 from vqvae_jax.errors import ConfigError
-from vqvae_jax.generators.baseline_tasks import build_baseline
-from vqvae_jax.generators.vqvae.prior import build_prior
+from vqvae_jax.generators import build
 from vqvae_jax.sharding import check_batch, make_mesh
 from vqvae_jax.study import gates, generators
 from vqvae_jax.study.arms import Arm, parts
@@ -73,7 +72,6 @@ def check_test_images(config: StudyConfig, seed: Seed):
 def _check_generator(config, seed, generator):
   model, _ = generators.split_name(generator)
   run = config.run_config(seed.number, "", model)
-  build = build_prior if model == "vqvae" else build_baseline
   # Refuses what its network cannot take.
   build(run, seed.spec)
   mesh = make_mesh()

@@ -86,7 +86,7 @@ _WORDS = {
   "absolute_error": ("error ", ".3f", " standard deviations"),
   "cross_entropy": ("cross entropy ", ".4f", " nats per value"),
   "nats_per_image": ("", ".1f", " nats per image"),
-  "nats_per_hidden_id": ("", ".3f", " nats per hidden id"),
+  "nats_per_masked_id": ("", ".3f", " nats per masked id"),
   "elbo_nats": ("ELBO ", ",.1f", " nats per image"),
   "reconstruction_nats": ("reconstruction ", ",.1f", " nats per image"),
   "real_taken_for_real": ("taken for real: real images ", _SHARE, ""),

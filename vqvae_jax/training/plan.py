@@ -8,7 +8,7 @@ figure, before anything is allocated or written.
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -297,7 +297,10 @@ def check_disk(costs: Sequence[Cost], folder: epath.Path):
 
 
 def lines(
-  costs: Sequence[Cost], mesh: Mesh, folder: epath.Path, ids: int, stride: int
+  costs: Sequence[Cost],
+  mesh: Mesh,
+  folder: epath.Path,
+  shorter: Callable[[str], str | None],
 ) -> list[str]:
   """The plan of the stages still to be trained, a line for each question.
 
@@ -305,8 +308,8 @@ def lines(
     costs: of each stage.
     mesh: the devices.
     folder: the run folder.
-    ids: of an image; 0 where there are none.
-    stride: pixels per id and side.
+    shorter: function from the name of a stage to a flag that makes it faster,
+      besides fewer steps, in words.
   """
   found = []
   for cost in costs:
@@ -331,18 +334,14 @@ def lines(
     + (f", {size(free)} are free" if free is not None else "")
   )
   if total > LONG:
-    found.append(_shorter(costs, ids, stride))
+    found.append(_shorter(costs, shorter))
   return found
 
 
-def _shorter(costs, ids, stride):
+def _shorter(costs, shorter):
   """Which flags halve the time."""
   halves = " ".join(f"--{c.name}.steps={-(-c.steps // 2)}" for c in costs)
   text = f"to halve the time: {halves}"
   slowest = max(costs, key=lambda cost: cost.seconds)
-  if slowest.name == "prior" and ids >= 4 * 16:
-    text += (
-      f"; or --tokenizer.stride={2 * stride}, which gives {ids // 4} ids per "
-      f"image instead of {ids}, with less detail"
-    )
-  return text
+  other = shorter(slowest.name)
+  return f"{text}; or {other}" if other else text

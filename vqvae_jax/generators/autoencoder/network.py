@@ -9,16 +9,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
-from numpy.typing import DTypeLike
 
-from vqvae_jax.errors import ConfigError
 from vqvae_jax.generators import likelihoods
 from vqvae_jax.nn import Decoder, Encoder
 
-# Coarser grids than this are no use to a dense layer.
-_COARSEST = 8
-# Of the embeddings beside features and latents.
+# Width of the class embeddings beside features and latents.
 _CLASS_WIDTH = 16
 
 
@@ -35,13 +32,13 @@ class Autoencoder(nn.Module):
 
   Attributes:
     image_shape: height, width, channels.
-    stride: pixels of a place of the coarsest grid, along each side.
+    stride: pixels of a position of the coarsest grid, along each side.
     latent_dim: width of the latents, d.
     hidden: channels of the coarsest grid.
     num_classes: labels are from 0 to this, exclusive.
-    variational: see above.
-    likelihood: bernoulli or gaussian, what the outputs mean.
-    dtype: of the arithmetic; parameters and latents stay in float32.
+    variational: whether it encodes to a distribution, and reads the class.
+    likelihood: what the outputs mean, bernoulli or gaussian.
+    dtype: type of the arithmetic; parameters and latents stay in float32.
   """
 
   image_shape: tuple[int, int, int]
@@ -80,14 +77,14 @@ class Autoencoder(nn.Module):
   def __call__(
     self, images: Float[Array, "b h w c"], labels: Int[Array, "b"]
   ) -> Float[Array, "b h w c"]:
-    """Outputs for the mean of the latents; touches every parameter."""
+    """Returns the outputs for the latents' mean, by way of every parameter."""
     mean, _ = self.encode(images, labels)
     return self.decode(mean, labels)
 
   def encode(
     self, images: Float[Array, "b h w c"], labels: Int[Array, "b"]
   ) -> tuple[Float[Array, "b d"], Float[Array, "b d"] | None]:
-    """Mean and log-variance of the latents; the latter None without one."""
+    """Returns the latents' mean and log-variance, or None without one."""
     features = self.encoder(images - 0.5).reshape(len(images), -1)
     if self.variational:
       features = _beside(features, self.encoder_class(labels))
@@ -100,7 +97,7 @@ class Autoencoder(nn.Module):
   def decode(
     self, latents: Float[Array, "b d"], labels: Int[Array, "b"]
   ) -> Float[Array, "b h w c"]:
-    """Outputs, which `likelihoods` reads."""
+    """Returns outputs, which `likelihoods` reads."""
     if self.variational:
       latents = _beside(latents, self.decoder_class(labels))
     features = nn.relu(self.from_latents(latents))
@@ -109,14 +106,14 @@ class Autoencoder(nn.Module):
   def pixels(
     self, latents: Float[Array, "b d"], labels: Int[Array, "b"]
   ) -> Float[Array, "b h w c"]:
-    """The images in [0, 1] that latents stand for."""
+    """Returns the images in [0, 1] that latents stand for."""
     return likelihoods.to_pixels(self.likelihood, self.decode(latents, labels))
 
 
 def kl_nats(
   mean: Float[Array, "*b d"], log_variance: Float[Array, "*b d"]
 ) -> Float[Array, "*b"]:
-  """KL divergence of N(mean, diag(variance)) from N(0, I), in nats.
+  """Returns the divergence of N(mean, diag(variance)) from N(0, I), in nats.
 
   Kingma and Welling, appendix B.
   """
@@ -139,61 +136,36 @@ def class_gaussians(
   labels: Int[np.ndarray, " n"],
   num_classes: int,
 ) -> tuple[Float[np.ndarray, "k d"], Float[np.ndarray, "k d d"]]:
-  """A Gaussian for each class: means, and Cholesky factors of covariances.
+  """Fits a Gaussian to each class: means, and factors of covariances.
 
   Covariances are shrunk towards a multiple of the identity (Ledoit and Wolf:
   "A well-conditioned estimator for large-dimensional covariance matrices",
-  2004, section 3.2), which few images of a class need. That of a class with
-  one image is 0.
+  2004, section 3.2), which few images of a class need. The covariance of a
+  class with one image is 0. The factors are Cholesky factors.
   """
   means, factors = [], []
   for label in range(num_classes):
-    rows = np.asarray(latents, np.float64)[labels == label]
-    covariance = shrunk_covariance(rows)
-    means.append(rows.mean(axis=0))
-    # Where all rows are equal the covariance is 0, and no factor is found.
+    of_class = np.asarray(latents, np.float64)[labels == label]
+    covariance = shrunk_covariance(of_class)
+    means.append(of_class.mean(axis=0))
+    # Where all latents are equal the covariance is 0, and has no factor.
     vary = np.trace(covariance) > 0
     factors.append(np.linalg.cholesky(covariance) if vary else covariance)
   return np.stack(means), np.stack(factors)
 
 
 def shrunk_covariance(
-  rows: Float[np.ndarray, "n d"],
+  latents: Float[np.ndarray, "n d"],
 ) -> Float[np.ndarray, "d d"]:
-  """The Ledoit-Wolf estimate; see `class_gaussians`."""
-  count, width = rows.shape
-  rows = rows - rows.mean(axis=0)
-  sample = rows.T @ rows / count
+  """Returns the Ledoit-Wolf estimate; see `class_gaussians`."""
+  count, width = latents.shape
+  latents = latents - latents.mean(axis=0)
+  sample = latents.T @ latents / count
   target = np.trace(sample) / width * np.eye(width)
   distance = np.sum((sample - target) ** 2)
-  error = np.sum(np.sum(rows**2, axis=1) ** 2) / count - np.sum(sample**2)
+  error = np.sum(np.sum(latents**2, axis=1) ** 2) / count - np.sum(sample**2)
   share = min(error / count / distance, 1.0) if distance > 0 else 0.0
   return share * target + (1 - share) * sample
-
-
-def coarsest_stride(height: int, width: int) -> int:
-  """Pixels of a place of the coarsest grid: 4, or more for larger images.
-
-  Sides are halved at least twice, and then while they are even and the shorter
-  one is 8 or more: 28x28 to 7x7, 32x32 and 128x128 to 4x4.
-
-  Raises:
-    ConfigError: if the sides are not divisible by 4.
-  """
-  if height % 4 or width % 4:
-    nearest = max(round(min(height, width) / 4), 1) * 4
-    raise ConfigError(
-      f"images are {width}x{height}; autoencoders and the dcgan need sides "
-      f"divisible by 4, for example --image-size={nearest}"
-    )
-  stride = 4
-  while (
-    min(height, width) // stride >= _COARSEST
-    and height // stride % 2 == 0
-    and width // stride % 2 == 0
-  ):
-    stride *= 2
-  return stride
 
 
 def _beside(features, embedded):

@@ -11,7 +11,7 @@ This is in the spirit of Chadebec, Thibeau-Sutre, Burgos and Allassonniere:
 "Data augmentation in high dimensional low sample size setting using a
 geometry-based variational autoencoder", arXiv 2103.13751. There the metric is
 learnt together with the VAE and sampled by Hamiltonian Monte Carlo; here it is
-the decoder's own, and the walk is plain: nothing is accepted or rejected.
+the decoder's own, and no step is accepted or rejected.
 """
 
 from collections.abc import Callable
@@ -28,13 +28,13 @@ def walk(
   steps: int,
   step_size: float | Float[Array, ""],
 ) -> Float[Array, " d"]:
-  """Where a walk ends.
+  """Returns where a walk ends.
 
   Args:
-    decode: one latent vector to pixels.
-    start: where it begins.
-    key: of the steps.
-    steps: how many.
+    decode: function from one latent vector to pixels.
+    start: latent vector where the walk begins.
+    key: key of the steps.
+    steps: number of steps.
     step_size: e, a distance in pixels; see above.
   """
 
@@ -51,11 +51,11 @@ def pullback_step(
   noise: Float[Array, " d"],
   step_size: float | Float[Array, ""],
 ) -> Float[Array, " d"]:
-  """Standard normal noise to a step; linear in the noise."""
+  """Turns standard normal noise into a step, which is linear in the noise."""
   rows = jacobian(decode, latents)
   metric = jnp.matmul(rows, rows.T, precision="highest")
-  # By eigenvalues: a Cholesky factor is not to be had of a metric with
-  # directions that do next to nothing.
+  # By eigenvalues: a metric has no Cholesky factor if it has directions that
+  # change next to nothing.
   values, directions = jnp.linalg.eigh(metric)
   lengths = step_size / jnp.sqrt(jnp.maximum(values, 0) + step_size**2)
   return directions @ (lengths * noise)
@@ -65,7 +65,7 @@ def jacobian(
   function: Callable[[Float[Array, " d"]], Float[Array, "..."]],
   x: Float[Array, " d"],
 ) -> Float[Array, "d m"]:
-  """Derivatives of all results, flattened, by each number of `x`.
+  """Returns derivatives of all results, flattened, by each number of `x`.
 
   Products with J are the transposed products with its transpose: the CPU's
   convolutions have derivatives in reverse mode only (see `nn.winograd`), and

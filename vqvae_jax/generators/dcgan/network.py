@@ -19,32 +19,27 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PyTree
-from numpy.typing import DTypeLike
 
 from vqvae_jax.nn import Conv, ConvTranspose
 
-# Share of the running statistics that a step keeps: short trainings are to
-# forget the first images.
+# Share of the running statistics that a step keeps. It is small, so that short
+# trainings forget the first images.
 _MOMENTUM = 0.9
 _SLOPE = 0.2
-# Of the embedding beside the noise.
+# Width of the class embedding beside the noise.
 _CLASS_WIDTH = 16
 
 
 class Generator(nn.Module):
-  """Noise and a class to images in [0, 1].
+  """Turns noise and a class into images in [0, 1].
 
   For [b, 28, 28, 1] and stride 4: dense to [b, 7, 7, hidden], then 4x4
   transposed convolutions of stride 2 to [b, 14, 14, hidden / 2] and the image;
   batch normalisation and ReLU between them, tanh at the end.
 
-  Attributes:
-    image_shape: height, width, channels.
-    stride: pixels of a place of the coarsest grid, along each side.
-    hidden: channels of the coarsest grid; each finer one has half as many.
-    num_classes: labels are from 0 to this, exclusive.
-    dtype: of the arithmetic; the images are in at least float32.
+  The images are in at least float32. Attributes are those of `DCGAN`.
   """
 
   image_shape: tuple[int, int, int]
@@ -82,16 +77,11 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-  """Images in [0, 1] and their class to logits: above 0 is "real".
+  """Turns images in [0, 1] and their class into logits: above 0 is "real".
 
   The generator's mirror image: 4x4 convolutions of stride 2, LeakyReLU of
-  slope 0.2, batch normalisation but not in the first layer.
-
-  Attributes:
-    stride: pixels of a place of the coarsest grid, along each side.
-    hidden: channels of the coarsest grid; each finer one has half as many.
-    num_classes: labels are from 0 to this, exclusive.
-    dtype: of the arithmetic; the logits are in at least float32.
+  slope 0.2, batch normalisation but not in the first layer. The logits are in at
+  least float32. Attributes are those of `DCGAN`.
   """
 
   stride: int
@@ -125,15 +115,15 @@ class Discriminator(nn.Module):
 
 
 class DCGAN(nn.Module):
-  """Both networks: parameters and statistics are theirs by name.
+  """Both networks, whose parameters and statistics have their names.
 
   Attributes:
     image_shape: height, width, channels.
-    stride: pixels of a place of the coarsest grid, along each side.
+    stride: pixels of a position of the coarsest grid, along each side.
     latent_dim: width of the noise.
-    hidden: channels of the coarsest grid.
+    hidden: channels of the coarsest grid; each finer one has half as many.
     num_classes: labels are from 0 to this, exclusive.
-    dtype: of the arithmetic.
+    dtype: type of the arithmetic.
   """
 
   image_shape: tuple[int, int, int]
@@ -154,7 +144,7 @@ class DCGAN(nn.Module):
     self.discriminator = Discriminator(**net)
 
   def __call__(self, noise: Float[Array, "b d"], labels: Int[Array, "b"]):
-    """Logits of generated images; touches every parameter."""
+    """Returns logits of generated images, by way of every parameter."""
     return self.discriminate(self.generate(noise, labels), labels)
 
   def generate(
@@ -163,9 +153,10 @@ class DCGAN(nn.Module):
     labels: Int[Array, "b"],
     train: bool = False,
   ) -> Float[Array, "b h w c"]:
-    """Images in [0, 1].
+    """Returns images in [0, 1].
 
-    By the running statistics, unless `train`: then by those of the batch.
+    They are normalised by the running statistics or, while training, by those
+    of the batch.
     """
     return self.generator(noise, labels, train)
 
@@ -175,20 +166,20 @@ class DCGAN(nn.Module):
     labels: Int[Array, "b"],
     train: bool = False,
   ) -> Float[Array, " b"]:
-    """Logits, above 0 for "real"; statistics as for `generate`."""
+    """Returns logits, above 0 for "real"; see `generate`."""
     return self.discriminator(images, labels, train)
 
 
 @flax.struct.dataclass
 class Adversarial:
-  """What both networks aim at, of one batch.
+  """What both networks aim at on one batch.
 
   Attributes:
-    generator_loss: mean; a function of the generator's parameters alone.
-    discriminator_loss: mean; of the discriminator's alone.
-    real_logits: of the images given.
-    fake_logits: of as many generated ones.
-    statistics: the running statistics, moved on.
+    generator_loss: mean loss, a function of the generator's parameters alone.
+    discriminator_loss: mean loss, a function of the discriminator's alone.
+    real_logits: logits of the real images.
+    fake_logits: logits of as many generated ones.
+    statistics: running statistics after the batch.
   """
 
   generator_loss: Float[Array, ""]
@@ -206,7 +197,7 @@ def adversarial(
   labels: Int[Array, "b"],
   noise: Float[Array, "b d"],
 ) -> Adversarial:
-  """Both losses in training, each a function of its own network only.
+  """Returns both losses, each a function of its own network only.
 
   So the gradient of their sum is the gradient of each for its own network, and
   one optimizer step updates both at once from the same weights. Radford et al.
@@ -224,9 +215,9 @@ def adversarial(
   }
   fakes, drawn = apply(variables, noise, labels, method="generate")
   answers, _ = apply(fixed, fakes, labels, method="discriminate")
-  judge = partial(apply, variables, labels=labels, method="discriminate")
-  real_logits, of_real = judge(images)
-  fake_logits, of_fake = judge(jax.lax.stop_gradient(fakes))
+  discriminate = partial(apply, variables, labels=labels, method="discriminate")
+  real_logits, of_real = discriminate(images)
+  fake_logits, of_fake = discriminate(jax.lax.stop_gradient(fakes))
   moved = jax.tree.map(
     lambda a, b: (a + b) / 2,
     of_real["batch_stats"]["discriminator"],
@@ -245,19 +236,19 @@ def adversarial(
 
 
 def generator_loss(fake_logits: Float[Array, " b"]) -> Float[Array, ""]:
-  """The non-saturating loss: mean of -log D(fake)."""
+  """Returns the non-saturating loss, the mean of -log D(fake)."""
   return nn.softplus(-fake_logits).mean()
 
 
 def discriminator_loss(
   real_logits: Float[Array, " b"], fake_logits: Float[Array, " b"]
 ) -> Float[Array, ""]:
-  """Mean of -log D(real), plus mean of -log(1 - D(fake))."""
+  """Returns the mean of -log D(real) plus that of -log(1 - D(fake))."""
   return nn.softplus(-real_logits).mean() + nn.softplus(fake_logits).mean()
 
 
 def _widths(hidden, stride):
-  """Channels of the grids between the coarsest and the image."""
+  """Returns the channels of the grids between the coarsest and the image."""
   return [max(hidden >> i, 1) for i in range(stride.bit_length() - 1)]
 
 

@@ -7,8 +7,8 @@ arXiv 1711.00937, sections 3 and 4.1.
 import flax.linen as nn
 import flax.struct
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
-from numpy.typing import DTypeLike
 
 from vqvae_jax.config import TokenizerConfig
 from vqvae_jax.generators import likelihoods
@@ -28,11 +28,11 @@ from vqvae_jax.quantizers import (
 
 @flax.struct.dataclass
 class VQVAEOutput:
-  """A forward pass.
+  """The results of a forward pass.
 
   Attributes:
-    outputs: of the decoder, [b, h, w, c]; `likelihoods.to_pixels` reads them.
-    latents: before quantization, [b, h', w', d].
+    outputs: outputs of the decoder; `likelihoods.to_pixels` reads them.
+    latents: latents before quantization.
     quantized: vectors, ids [b, h', w'] or [b, h', w', m] where the quantizer
       gives m ids for each latent, loss and metrics.
   """
@@ -43,17 +43,17 @@ class VQVAEOutput:
 
 
 class VQVAE(nn.Module):
-  """Images in [0, 1] to ids and back.
+  """Turns images in [0, 1] into ids, and back.
 
   Attributes:
     quantizer: an unbound quantizer; the latents are as wide as it says.
-    channels: of the images.
-    stride: pixels per id and side.
+    channels: channels of the images.
+    stride: pixels of a latent, along each side.
     hidden: channels of the convolutions.
     residual_layers: residual blocks on each side.
     residual_hidden: channels inside a residual block.
-    likelihood: gaussian, laplace or bernoulli.
-    dtype: of the convolutions' arithmetic; parameters stay in float32.
+    likelihood: what the outputs mean: gaussian, laplace or bernoulli.
+    dtype: type of the convolutions' arithmetic; parameters stay in float32.
   """
 
   quantizer: nn.Module
@@ -87,17 +87,17 @@ class VQVAE(nn.Module):
     return VQVAEOutput(outputs, latents, quantized)
 
   def latents(self, images: Float[Array, "b h w c"]) -> Float[Array, "b i j d"]:
-    """What the quantizer is given: one vector for each `stride` x `stride`."""
+    """Returns the quantizer's inputs, one for each `stride` x `stride`."""
     return self.to_latents(self.encoder(images - 0.5))
 
   def encode(self, images: Float[Array, "b h w c"]) -> Int[Array, "b i j *m"]:
-    """Images in [0, 1] to ids."""
+    """Encodes images in [0, 1] to ids."""
     return self.quantizer(self.latents(images)).ids
 
   def quantize(
     self, latents: Float[Array, "b i j d"]
   ) -> Int[Array, "b i j *m"]:
-    """Latents to ids."""
+    """Returns the ids of latents."""
     return self.quantizer(latents).ids
 
   def resample(
@@ -106,11 +106,11 @@ class VQVAE(nn.Module):
     temperature: float | Float[Array, ""],
     key: Key[Array, ""],
   ) -> Int[Array, "i j *m"]:
-    """The latents of one image to ids drawn among the codes near them."""
+    """Draws ids for the latents of one image among the codes near them."""
     return self.quantizer.resample(latents, temperature, key)
 
   def decode(self, ids: Int[Array, "b i j *m"]) -> Float[Array, "b h w c"]:
-    """Ids to images in [0, 1]."""
+    """Decodes ids to images in [0, 1]."""
     vectors = self.quantizer.ids_to_vectors(ids)
     outputs = self.decoder(vectors.astype(self.dtype))
     return likelihoods.to_pixels(self.likelihood, outputs)
@@ -135,7 +135,7 @@ def build_vqvae(
   stride: int,
   dtype: DTypeLike = jnp.float32,
 ) -> VQVAE:
-  """The VQ-VAE that a configuration describes."""
+  """Returns the VQ-VAE that a configuration describes."""
   return VQVAE(
     quantizer=build_quantizer(config),
     channels=channels,
@@ -149,7 +149,7 @@ def build_vqvae(
 
 
 def build_quantizer(config: TokenizerConfig) -> nn.Module:
-  """The quantizer that a configuration describes."""
+  """Returns the quantizer that a configuration describes."""
   book = {
     "codebook_size": config.codebook_size,
     "code_dim": config.code_dim,

@@ -4,8 +4,8 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Int, PyTree
-from numpy.typing import DTypeLike
 
 from vqvae_jax.config import Config
 from vqvae_jax.data import DataSpec
@@ -17,45 +17,30 @@ from vqvae_jax.priors import (
   PixelCNNPrior,
   Prior,
   TransformerPrior,
-  draw_hidden,
-  hidden_share,
+  draw_mask,
+  mask_ratio,
   prior_loss,
 )
 
-# On digits: enough that few are misread, and little enough that a classifier
-# learns as much from them as without (from 0.5 on it learns less).
-DEFAULT_GUIDANCE = 0.3
-# Shares of hidden ids that a masked prior is evaluated at.
+# Number of mask ratios that a masked prior is evaluated at.
 EVALUATED = 4
-
-
-def can_be_guided(config: Config, spec: DataSpec) -> bool:
-  """Whether the prior has seen images both with and without their class."""
-  return spec.num_classes > 1 and config.prior.label_dropout > 0
-
-
-def default_guidance(config: Config, spec: DataSpec) -> float:
-  """The guidance to sample with where none is asked for."""
-  return DEFAULT_GUIDANCE if can_be_guided(config, spec) else 0.0
 
 
 def build_prior(
   config: Config, spec: DataSpec, dtype: DTypeLike | None = None
 ) -> Prior:
-  """The prior over a run's grid of ids."""
+  """Returns the prior over a run's grid of ids."""
   height, width, _ = spec.image_shape
   tokenizer = build_tokenizer(config, spec)
   stride, quantizer = tokenizer.stride, tokenizer.quantizer
-  several = quantizer.ids_per_latent > 1
+  grid = height // stride, width // stride
+  if quantizer.ids_per_latent > 1:
+    grid = (*grid, quantizer.ids_per_latent)
   prior = config.prior
   common = {
     "num_codes": quantizer.num_codes,
     "num_classes": spec.num_classes,
-    "grid": (
-      height // stride,
-      width // stride,
-      *(quantizer.ids_per_latent,) * several,
-    ),
+    "grid": grid,
     "layers": prior.layers,
     "width": prior.width,
     "dropout": prior.dropout,
@@ -77,25 +62,25 @@ def prior_task(
   tokenizer_variables: PyTree,
   dtype: DTypeLike | None = None,
 ) -> "PriorTask":
-  """The task that trains the prior of `config`."""
+  """Returns the task that trains the prior of a configuration."""
   kind = MaskedPriorTask if config.prior.kind == "maskgit" else PriorTask
   return kind(config, spec, tokenizer_variables, dtype)
 
 
-def example(model: Prior, labels: Int[Array, "b"]) -> tuple[Array, ...]:
-  """Inputs to initialise a prior with."""
+def example(model: Prior, labels: Int[Array, " b"]) -> tuple[Array, ...]:
+  """Returns inputs to initialise a prior with."""
   ids = jnp.zeros((len(labels), model.length), jnp.int32)
   return (ids, labels) if model.exact else (ids, labels, ids > 0)
 
 
 class PriorTask:
-  """Trains a prior; see `state.Task`. Ids are encoded afresh at every step.
+  """Trains a prior; see `state.Task`. Ids are encoded again at every step.
 
   So each step sees newly augmented images, which is what keeps a prior of a
   small set from learning its ids by heart.
 
   Attributes:
-    frozen: the tokenizer's variables.
+    frozen: variables of the tokenizer.
   """
 
   selects = True
@@ -118,8 +103,7 @@ class PriorTask:
 
   def init(self, key, batch):
     labels = batch["label"][:1]
-    params = self.model.init(key, *example(self.model, labels))["params"]
-    return {"params": params, "codebook": {}}
+    return self.model.init(key, *example(self.model, labels))
 
   def prepare(self, frozen, batch, key):
     augment_key, label_key = jax.random.split(key)
@@ -131,8 +115,8 @@ class PriorTask:
     any_class = jnp.full_like(labels, self.model.num_classes)
     return inputs | {"label": jnp.where(dropped, any_class, labels)}
 
-  def loss(self, params, codebook, inputs, key):
-    del codebook
+  def loss(self, params, collections, inputs, key):
+    del collections
     logits = self.model.apply(
       {"params": params},
       inputs["ids"],
@@ -145,7 +129,7 @@ class PriorTask:
     loss = nats / inputs["ids"].shape[1]
     return loss, ({"loss": loss, "nats_per_image": nats}, ())
 
-  def update_codes(self, variables, arrays, key):
+  def update_collections(self, variables, arrays, key):
     del arrays, key
     return variables
 
@@ -174,19 +158,19 @@ class PriorTask:
 
 
 class MaskedPriorTask(PriorTask):
-  """Trains a prior that predicts hidden ids.
+  """Trains a prior that predicts masked ids.
 
-  How many are hidden follows a cosine of an even draw, as in sampling (Chang et
-  al. 2022, arXiv 2202.04200, section 3.1).
+  The mask ratio follows a cosine of an even draw, as in sampling (Chang et al.
+  2022, arXiv 2202.04200, section 3.1).
   """
 
-  def loss(self, params, codebook, inputs, key):
-    del codebook
-    drop_key, share_key, hidden_key = jax.random.split(key, 3)
-    even = jax.random.uniform(share_key, inputs["label"].shape)
-    hidden = draw_hidden(hidden_key, hidden_share(even), self.model.length)
-    nats = self._hidden_nats(
-      params, inputs, hidden, train=True, rngs={"dropout": drop_key}
+  def loss(self, params, collections, inputs, key):
+    del collections
+    drop_key, ratio_key, mask_key = jax.random.split(key, 3)
+    even = jax.random.uniform(ratio_key, inputs["label"].shape)
+    masked = draw_mask(mask_key, mask_ratio(even), self.model.length)
+    nats = self._masked_nats(
+      params, inputs, masked, train=True, rngs={"dropout": drop_key}
     )
     loss = nats.mean()
     return loss, ({"loss": loss}, ())
@@ -194,29 +178,32 @@ class MaskedPriorTask(PriorTask):
   def evaluate(self, variables, frozen, batch):
     inputs = self._encode(frozen, to_float(batch["image"], self._float), batch)
 
-    # The same shares and places at every evaluation, so that they compare.
+    # The same masks at every evaluation, so that they are comparable.
     def nats(number):
       even = jnp.full(inputs["label"].shape, (number + 0.5) / EVALUATED)
       key = jax.random.fold_in(jax.random.key(0), number)
-      hidden = draw_hidden(key, hidden_share(even), self.model.length)
-      return self._hidden_nats(variables["params"], inputs, hidden)
+      masked = draw_mask(key, mask_ratio(even), self.model.length)
+      return self._masked_nats(variables["params"], inputs, masked)
 
     nats = jax.lax.map(nats, jnp.arange(EVALUATED)).mean(axis=0)
-    mask = batch["mask"]
-    return {"count": mask.sum(), "nats_per_hidden_id": (nats * mask).sum()}
+    counted = batch["mask"]
+    return {
+      "count": counted.sum(),
+      "nats_per_masked_id": (nats * counted).sum(),
+    }
 
   def summarize(self, sums):
-    nats = sums["nats_per_hidden_id"] / sums["count"]
-    return {"loss": nats, "nats_per_hidden_id": nats}
+    nats = sums["nats_per_masked_id"] / sums["count"]
+    return {"loss": nats, "nats_per_masked_id": nats}
 
-  def _hidden_nats(self, params, inputs, hidden, **options):
-    """Of each image, over the number of ids that are hidden on average.
+  def _masked_nats(self, params, inputs, masked, **options):
+    """Returns nats of each image, over the average number of masked ids.
 
-    Over each image's own number, few hidden ids would weigh as many do.
+    Over the image's own number, few masked ids would weigh as much as many.
     """
     ids = inputs["ids"]
     logits = self.model.apply(
-      {"params": params}, ids, inputs["label"], hidden, **options
+      {"params": params}, ids, inputs["label"], masked, **options
     )
     expected = self.model.length * 2 / math.pi
-    return prior_loss(logits, ids, hidden) / expected
+    return prior_loss(logits, ids, masked) / expected

@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import DTypeLike
+from jax.typing import DTypeLike
 
 from vqvae_jax.config import Config, TokenizerConfig, resolve_stride
 from vqvae_jax.data import DataSpec
@@ -20,7 +20,7 @@ from vqvae_jax.quantizers import codebook
 def build_tokenizer(
   config: Config, spec: DataSpec, dtype: DTypeLike | None = None
 ) -> VQVAE:
-  """The VQ-VAE for a run's images."""
+  """Returns the VQ-VAE for a run's images."""
   height, width, channels = spec.image_shape
   stride = resolve_stride(config.tokenizer.stride, height, width)
   return build_vqvae(
@@ -54,18 +54,17 @@ class TokenizerTask:
       method="start_codes",
       mutable=["params", "codebook"],
     )
-    # Some quantizers keep no codebook.
-    return {"codebook": {}, **variables, **started}
+    return {**variables, **started}
 
   def prepare(self, frozen, batch, key):
     del frozen
     images = to_float(batch["image"], self._float)
     return {"image": augment(key, images, self._augment)}
 
-  def loss(self, params, codebook, inputs, key):
+  def loss(self, params, collections, inputs, key):
     images = inputs["image"]
     out = self.model.apply(
-      {"params": params, "codebook": codebook},
+      {"params": params, **collections},
       images,
       train=True,
       rngs={"codes": key},
@@ -81,7 +80,7 @@ class TokenizerTask:
     }
     return loss, (metrics, (out.latents, out.quantized.ids))
 
-  def update_codes(self, variables, arrays, key):
+  def update_collections(self, variables, arrays, key):
     latents, ids = arrays
     _, updated = self.model.apply(
       variables,
@@ -110,7 +109,7 @@ class TokenizerTask:
     mask = batch["mask"]
     quantizer = self.model.quantizer
     ids = out.quantized.ids.reshape(mask.shape[0], -1, quantizer.ids_per_latent)
-    # Padding counts for no code: its ids fall outside of the codebook.
+    # Padding counts as no code: its ids lie outside of the codebook.
     ids = jnp.where(mask[:, None, None] > 0, ids, quantizer.num_codes)
     count = partial(codebook.usage_counts, k=quantizer.num_codes)
     return {
@@ -137,7 +136,7 @@ class TokenizerTask:
   def warning(self, sums):
     counts = np.asarray(sums["codes"])
     usage = (counts > 0).mean()
-    # No more codes can be in use than there are ids.
+    # At most as many codes can be in use as there are ids.
     reachable = min(counts[0].sum() / counts.shape[1], 1)
     if usage >= 0.5 * reachable:
       return None

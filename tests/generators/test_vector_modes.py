@@ -1,4 +1,4 @@
-"""Baselines in the batch job: what is drawn, and what it depends on."""
+"""Autoencoders and DCGAN in the batch job: what images depend on."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ import vqvae_jax
 from vqvae_jax.config import BaselineConfig, SampleConfig
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError
-from vqvae_jax.generators import baseline_modes, load
+from vqvae_jax.generators import load, starts
 from vqvae_jax.generators.autoencoder import walk as walks
 from vqvae_jax.generators.autoencoder.network import class_gaussians
 from vqvae_jax.sharding import make_mesh
@@ -107,7 +107,7 @@ def test_temperature_is_the_spread_of_the_latents(runs):
   cold = ae.sample(np.arange(3), temperature=0.0)
   np.testing.assert_allclose(cold, ae.decode(means, np.arange(3)), atol=0.003)
   # At 1, the latents have the class's mean and covariance.
-  fitted = ae._gaussians
+  fitted = ae._fitted
   np.testing.assert_allclose(fitted[0], means, atol=1e-4)
   np.testing.assert_allclose(fitted[1], factors, atol=1e-3)
 
@@ -115,7 +115,9 @@ def test_temperature_is_the_spread_of_the_latents(runs):
 def test_fewer_devices_fit_the_same_gaussians(runs):
   one = vqvae_jax.load(runs("ae"))
   other = load(runs("ae"), make_mesh(jax.devices()[:1]))
-  jax.tree.map(np.testing.assert_array_equal, one._gaussians, other._gaussians)
+  for model in (one, other):
+    model.sampler()
+  jax.tree.map(np.testing.assert_array_equal, one._fitted, other._fitted)
 
 
 @pytest.mark.parametrize("model", ["ae", "vae"])
@@ -157,7 +159,7 @@ def test_walks_start_at_training_images_of_the_class(runs, tmp_path):
 def test_walks_ask_for_images_of_their_classes_only(
   runs, tmp_path, monkeypatch
 ):
-  true_run_images = baseline_modes.run_images
+  true_run_images = starts.run_images
 
   def without_first_class(*args):
     split = true_run_images(*args)
@@ -165,7 +167,7 @@ def test_walks_ask_for_images_of_their_classes_only(
       labels=np.maximum(split.labels, 1), gather=split.gather, files=None
     )
 
-  monkeypatch.setattr(baseline_modes, "run_images", without_first_class)
+  monkeypatch.setattr(starts, "run_images", without_first_class)
   change = {"mode": "walk", "walk_steps": 1, "num_images": 8}
   walk = settings(runs("vae"), tmp_path / "a", labels="1,2", **change)
   tiny.sample(walk)
@@ -211,9 +213,8 @@ def test_the_jacobian_goes_through_the_convolutions(runs):
   label = jnp.array([1])
 
   def decode(latents):
-    return ae.network.apply(
-      ae.variables, latents[None], label, method="pixels"
-    )[0]
+    weights = ae.weights["baseline"]
+    return ae.generator.decode(weights, latents[None], label)[0]
 
   start = jnp.array([0.3, -0.2, 0.5])
   got = jax.jit(lambda x: walks.jacobian(decode, x))(start)
@@ -228,16 +229,36 @@ def test_the_jacobian_goes_through_the_convolutions(runs):
 @pytest.mark.parametrize(
   "model, changes, message",
   [
-    ("vae", {"mode": "mix"}, "--mode mix is for .*; this one is a vae"),
-    ("ae", {"mode": "perturb"}, "--mode perturb is .*; this one is an ae"),
-    ("dcgan", {"mode": "inpaint"}, "--mode inpaint is for"),
-    ("ae", {"mode": "walk"}, "--mode walk is for .* this one is an ae"),
-    ("dcgan", {"mode": "walk"}, "--mode walk is for"),
-    ("dcgan", {"mode": "reconstruct"}, "reconstruct needs an encoder"),
-    ("vae", {"guidance": 0.5}, "--guidance 0.5 is for the priors of"),
-    ("vae", {"top_k": 3}, "--top-k 3 is for"),
-    ("vae", {"top_p": 0.9}, "--top-p 0.9 is for"),
-    ("vae", {"decode_steps": 3}, "--decode-steps 3 is for"),
+    (
+      "vae",
+      {"mode": "mix"},
+      "--mode mix is not a mode of a vae; it has prior, reconstruct and walk",
+    ),
+    (
+      "ae",
+      {"mode": "perturb"},
+      "--mode perturb is not a mode of an ae; it has prior and reconstruct$",
+    ),
+    (
+      "dcgan",
+      {"mode": "inpaint"},
+      "--mode inpaint is not a mode of a dcgan; it has prior$",
+    ),
+    ("ae", {"mode": "walk"}, "--mode walk is not a mode of an ae"),
+    ("dcgan", {"mode": "walk"}, "--mode walk is not"),
+    (
+      "dcgan",
+      {"mode": "reconstruct"},
+      "--mode reconstruct is not a mode of a dcgan",
+    ),
+    (
+      "vae",
+      {"guidance": 0.5},
+      "--guidance 0.5 is not a setting of a vae; it has temperature$",
+    ),
+    ("vae", {"top_k": 3}, "--top-k 3 is not"),
+    ("vae", {"top_p": 0.9}, "--top-p 0.9 is not"),
+    ("vae", {"decode_steps": 3}, "--decode-steps 3 is not"),
     ("vae", {"mode": "walk", "temperature": 0.5}, "--temperature 0.5 is for"),
   ],
 )
@@ -248,7 +269,10 @@ def test_what_does_not_apply_is_named(model, changes, message, runs, tmp_path):
 
 
 def test_a_vqvae_has_no_walk(tiny_run, tmp_path):
-  with pytest.raises(ConfigError, match="--mode walk is for .* is a vqvae"):
+  with pytest.raises(
+    ConfigError,
+    match="--mode walk is not a mode of a vqvae; it has prior, perturb, mix",
+  ):
     tiny.sample(settings(tiny_run[0], tmp_path / "out", mode="walk"))
 
 
@@ -268,11 +292,11 @@ def test_wrong_arrays_are_named(call, message, runs):
   assert isinstance(caught.value, ValueError)
 
 
-def test_a_baseline_takes_names_and_nothing_and_says_what_it_is(runs):
+def test_names_are_labels_and_nothing_gives_nothing(runs):
   model = vqvae_jax.load(runs("vae"))
   assert repr(model) == (
-    f"<BaselineModel of {model.spec.name}: images 8x8x1, 3 classes (0, 1, 2), "
-    f"a vae with 3 latents, step {model.step}, from {runs('vae')}>"
+    f"<Trained of {model.spec.name}: images 8x8x1, 3 classes (0, 1, 2), "
+    f"a vae with 3 latents, step {model.steps['baseline']}, from {runs('vae')}>"
   )
   names, positions = ["2", "0"], [2, 0]
   np.testing.assert_array_equal(model.sample(names), model.sample(positions))

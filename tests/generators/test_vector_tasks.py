@@ -1,4 +1,4 @@
-"""The stage of a baseline: what it measures, and whole runs of each."""
+"""The stage of autoencoders and DCGAN: what it measures, and whole runs."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from tiny import read_metrics, state_digest
 
 from vqvae_jax.config import BaselineConfig, Config, from_dict
 from vqvae_jax.errors import ConfigError, Interrupted, RunError
-from vqvae_jax.generators.baseline_tasks import baseline_task
+from vqvae_jax.generators import build
 from vqvae_jax.sharding import make_mesh, replicated, to_global
 from vqvae_jax.training import checkpoints, loop, workdir
 from vqvae_jax.training import state as st
@@ -26,7 +26,8 @@ BASELINE = BaselineConfig(
 
 def task_of(model, spec=SPEC, **changes):
   baseline = dataclasses.replace(BASELINE, **changes)
-  return baseline_task(Config(model=model, baseline=baseline), spec)
+  generator = build(Config(model=model, baseline=baseline), spec)
+  return generator.stages[0].make_task(())
 
 
 def start(task):
@@ -109,7 +110,7 @@ def step_of(model, devices, accumulate=1, **changes):
 def test_eight_devices_step_as_one_does(model):
   before, one, _ = step_of(model, 1)
   _, eight, _ = step_of(model, 8)
-  for name in ("params", "codebook"):
+  for name in ("params", "collections"):
     jax.tree.map(
       lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5),
       getattr(one, name),
@@ -123,8 +124,8 @@ def test_eight_devices_step_as_one_does(model):
   if model == "dcgan":
     jax.tree.map(
       lambda a, b: np.testing.assert_array_less(0, np.abs(a - b).max()),
-      before.codebook,
-      one.codebook,
+      before.collections,
+      one.collections,
     )
 
 
@@ -144,7 +145,7 @@ def test_statistics_of_micro_batches_are_averaged():
   parts = [
     loss(
       before.params,
-      before.codebook,
+      before.collections,
       jax.tree.map(lambda x, i=i: x[i::2], inputs),
       key,
     )[1][1]
@@ -154,7 +155,7 @@ def test_statistics_of_micro_batches_are_averaged():
     lambda got, a, b: np.testing.assert_allclose(
       got, (a[0] + b[0]) / 2, rtol=1e-4, atol=1e-6
     ),
-    after.codebook,
+    after.collections["batch_stats"],
     *parts,
   )
 
@@ -242,12 +243,12 @@ def test_settings_may_change_before_the_first_checkpoint_only(
     tiny.run(other)
   with pytest.raises(RunError, match="model was vae, now vqvae"):
     tiny.run(dataclasses.replace(first, model="vqvae"))
-  # The settings of stages that this model has not are nobody's business.
+  # The settings of stages that this generator lacks may change.
   prior = dataclasses.replace(first.prior, width=16)
   assert "done already" in tiny.run(dataclasses.replace(first, prior=prior))
 
 
-def test_a_run_from_before_there_were_baselines(tiny_run):
+def test_a_run_from_before_there_were_other_generators(tiny_run):
   folder, _ = tiny_run
   values = json.loads((folder / "config.json").read_text())
   del values["config"]["model"], values["config"]["baseline"]

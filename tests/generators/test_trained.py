@@ -1,6 +1,5 @@
 """`vqvae_jax.load`: arrays in, arrays out."""
 
-import copy
 import dataclasses
 import pickle
 
@@ -10,7 +9,8 @@ import pytest
 import vqvae_jax
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError, RunError
-from vqvae_jax.generators.vqvae.prior import DEFAULT_GUIDANCE
+from vqvae_jax.generators import build
+from vqvae_jax.generators.vqvae.generator import DEFAULT_GUIDANCE
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,8 @@ def test_encode_takes_pixels_and_floats_alike(model, split):
 
 def test_decoded_ids_are_the_reconstruction(model, split):
   images = split.images[:20] / 255
-  out = model.tokenizer.apply(model.tokenizer_variables, images)
+  tokenizer = model.generator.tokenizer
+  out = tokenizer.apply(model.weights["tokenizer"], images)
   expected = np.clip(np.asarray(out.outputs) + 0.5, 0, 1)
   others = model.decode(model.encode(images))
   np.testing.assert_allclose(others, expected, atol=1e-5)
@@ -48,7 +49,7 @@ def test_sample_depends_on_seed_and_place_only(model):
   assert not np.array_equal(images, model.sample(labels, seed=4))
 
 
-def test_guidance_is_on_by_default_where_labels_were_hidden(model):
+def test_guidance_is_on_by_default_where_labels_were_dropped(model):
   labels = np.array([0, 1, 2, 0, 1])
   images = model.sample(labels)
   guided = model.sample(labels, guidance=DEFAULT_GUIDANCE)
@@ -57,16 +58,18 @@ def test_guidance_is_on_by_default_where_labels_were_hidden(model):
 
 
 @pytest.mark.parametrize("why", ["always labelled", "one class"])
-def test_guidance_needs_hidden_labels(model, why):
-  other = copy.copy(model)
+def test_guidance_needs_dropped_labels(model, why):
+  spec, config = model.spec, model.config
   if why == "one class":
-    other.spec = dataclasses.replace(model.spec, class_names=())
+    spec = dataclasses.replace(spec, class_names=())
   else:
-    prior = dataclasses.replace(model.config.prior, label_dropout=0.0)
-    other.config = dataclasses.replace(model.config, prior=prior)
-  assert other.resolve_guidance(None) == other.resolve_guidance(0.0) == 0.0
+    prior = dataclasses.replace(config.prior, label_dropout=0.0)
+    config = dataclasses.replace(config, prior=prior)
+  sampling = build(config, spec).sampling
+  for asked in ({}, {"guidance": 0.0}):
+    assert sampling(asked)["guidance"] == 0.0
   with pytest.raises(ConfigError, match="guidance 1.0 needs labelled images"):
-    other.resolve_guidance(1.0)
+    sampling({"guidance": 1.0})
 
 
 def test_log_prob_is_of_the_ids_and_normalised_over_codes(model, split):
@@ -155,9 +158,9 @@ def test_a_model_says_what_it_is_and_can_be_pickled(
 ):
   said = repr(model)
   for part in (
-    f"<Model of {model.spec.name}: images 8x8x1, 3 classes (0, 1, 2), ",
+    f"<Trained of {model.spec.name}: images 8x8x1, 3 classes (0, 1, 2), ",
     "2x2 ids of 16 codes (ema), transformer prior, ",
-    f"step {model.tokenizer_step}, from {tiny_run[0]}>",
+    f"step {model.steps['tokenizer']}, from {tiny_run[0]}>",
   ):
     assert part in said
   # By its folder, wherever it was loaded from.
@@ -168,16 +171,18 @@ def test_a_model_says_what_it_is_and_can_be_pickled(
   monkeypatch.chdir("/")
   other = pickle.loads(carried)
   assert repr(other) == said
-  assert other.tokenizer_digest == model.tokenizer_digest
-  changed = copy.copy(model)
-  changed.tokenizer_step += 1
+  assert other.digests["tokenizer"] == model.digests["tokenizer"]
+  changed = vqvae_jax.load(tiny_run[0])
+  changed.steps["tokenizer"] += 1
   with pytest.raises(RunError, match="was pickled at step .*; load it again"):
     pickle.loads(pickle.dumps(changed))
   # The prior may be trained further, too, and alone.
-  changed = copy.copy(model)
-  assert pickle.loads(pickle.dumps(model)).prior_digest == model.prior_digest
-  variables, step = model._prior
-  changed._prior = variables, step + 1
+  digest = model.digests["prior"]
+  assert pickle.loads(pickle.dumps(model)).digests["prior"] == digest
+  changed = vqvae_jax.load(tiny_run[0])
+  assert changed.digests["prior"] == digest
+  step = changed.steps["prior"]
+  changed.steps["prior"] += 1
   with pytest.raises(RunError, match=f"prior weights of step {step}, but"):
     pickle.loads(pickle.dumps(changed))
 
