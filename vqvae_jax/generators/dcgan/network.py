@@ -80,8 +80,8 @@ class Discriminator(nn.Module):
   """Turns images in [0, 1] and their class into logits: above 0 is "real".
 
   The generator's mirror image: 4x4 convolutions of stride 2, LeakyReLU of
-  slope 0.2, batch normalisation but not in the first layer. The logits are in at
-  least float32. Attributes are those of `DCGAN`.
+  slope 0.2, batch normalisation but not in the first layer. The logits are in
+  at least float32. Attributes are those of `DCGAN`.
   """
 
   stride: int
