@@ -74,7 +74,7 @@ def count_revived(states):
   """Codes whose running count is neither kept nor raised by whole latents."""
 
   def counts(state):
-    leaves = jax.tree_util.tree_leaves_with_path(state.codebook)
+    leaves = jax.tree_util.tree_leaves_with_path(state.collections)
     return [x for path, x in leaves if path[-1].key == "count"]
 
   total = 0
@@ -104,7 +104,7 @@ def test_one_device_equals_eight_after_fifty_steps(quantizer, float64):
   task = tokenizer_task(config, spec, jnp.float64)
   one, metrics_one = run(task, config, batches)
   eight, metrics_eight = run(task, config, batches, make_mesh())
-  for leaf in jax.tree.leaves(one[-1].params | one[-1].codebook):
+  for leaf in jax.tree.leaves(one[-1].params | one[-1].collections):
     assert leaf.dtype in (np.float64, np.int32)
   assert int(one[-1].step) == 50
   assert_same(one[-1], eight[-1])
@@ -152,7 +152,9 @@ def test_codebook_follows_once_per_step(float64):
   for state in states[1:]:
     expected = DECAY * expected + (1 - DECAY) * latents
     np.testing.assert_allclose(
-      state.codebook["quantizer"]["count"].sum(), expected, rtol=1e-12
+      state.collections["codebook"]["quantizer"]["count"].sum(),
+      expected,
+      rtol=1e-12,
     )
 
 

@@ -82,7 +82,7 @@ def test_a_tokenizer_step_sums_gradients_and_codes(mesh, dtype, revive_below):
   compiled, state = compiled_step(task, config, mesh)
   found = collectives(compiled)
   assert {name for name, _ in found} == {"all-reduce"}
-  book = state.codebook["quantizer"]
+  book = state.collections["codebook"]["quantizer"]
   least = size(state.params) + size((book["count"], book["sum"]))
   if revive_below:
     # The latents that may replace dead codes, drawn from all devices.

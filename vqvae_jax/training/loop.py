@@ -156,7 +156,7 @@ def run_stage(
 
     def save():
       # Only what a step can spoil: the best loss is infinite at first.
-      learned = state.params, state.codebook, state.opt_state, state.average
+      learned = state.params, state.collections, state.opt_state, state.average
       if not finite(learned):
         raise _diverged(name, int(state.step), checkpoints)
       checkpoints.save(state, iterator)

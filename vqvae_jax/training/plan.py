@@ -245,7 +245,7 @@ def measure(
 def _timed(programs, frozen, data, batch, key):
   state = programs.first_state(data)
   variables = jax.tree.map(
-    lambda x: x.copy(), {"params": state.params, "codebook": state.codebook}
+    lambda x: x.copy(), {"params": state.params, **state.collections}
   )
   seconds = []
   while len(seconds) <= TIMED:

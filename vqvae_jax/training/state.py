@@ -1,7 +1,7 @@
 """The state of a training and the pure functions that move it on.
 
 Everything here is the same for every model. What differs is a `Task`: how to
-make inputs of a batch, what the loss is, how the codebook follows, what to
+make inputs of a batch, what the loss is, how the collections follow, what to
 measure on validation data.
 """
 
@@ -36,7 +36,7 @@ class Task(Protocol):
   selects: bool
 
   def init(self, key: Key[Array, ""], batch: Batch) -> PyTree:
-    """First variables: params, and codebook ({} for a model without one).
+    """Returns the first variables: "params", and other Flax collections.
 
     The batch may be larger than those of training.
     """
@@ -45,11 +45,15 @@ class Task(Protocol):
     """What the loss reads, leading axis the batch: augmented images, ids."""
 
   def loss(
-    self, params: PyTree, codebook: PyTree, inputs: Batch, key: Key[Array, ""]
+    self,
+    params: PyTree,
+    collections: PyTree,
+    inputs: Batch,
+    key: Key[Array, ""],
   ) -> tuple[Float[Array, ""], tuple[Metrics, PyTree]]:
-    """Mean loss; metrics; arrays by image that `update_codes` reads."""
+    """Mean loss; metrics; arrays by image that `update_collections` reads."""
 
-  def update_codes(
+  def update_collections(
     self, variables: PyTree, arrays: PyTree, key: Key[Array, ""]
   ) -> PyTree:
     """New variables, after the optimizer's update."""
@@ -78,8 +82,8 @@ class TrainState:
   Attributes:
     step: optimizer steps done.
     params: weights.
-    codebook: the running statistics of the codebook, or of a model's batch
-      normalisation, or {}.
+    collections: other Flax collections of the model by name: the running
+      statistics of a codebook, or of batch normalisation.
     opt_state: of the optimizer.
     average: running average of the weights, or {} where it is off.
     plateau: reduce-on-plateau's state; its scale multiplies every update.
@@ -93,7 +97,7 @@ class TrainState:
 
   step: Int[Array, ""]
   params: PyTree
-  codebook: PyTree
+  collections: PyTree
   opt_state: PyTree
   average: PyTree
   plateau: PyTree
@@ -117,7 +121,7 @@ def init_state(
   return TrainState(
     step=jnp.zeros((), jnp.int32),
     params=params,
-    codebook=variables["codebook"],
+    collections={k: v for k, v in variables.items() if k != "params"},
     opt_state=optimizers.optimizer(config).init(params),
     average=_copy(params) if config.weights_ema else {},
     plateau=optimizers.plateau(config).init(params),
@@ -147,7 +151,7 @@ def make_train_step(task: Task, config: StageConfig) -> TrainStep:
 
     def gradients(inputs, key):
       return jax.grad(task.loss, has_aux=True)(
-        state.params, state.codebook, inputs, key
+        state.params, state.collections, inputs, key
       )
 
     grads, (metrics, arrays) = _accumulate(
@@ -156,10 +160,10 @@ def make_train_step(task: Task, config: StageConfig) -> TrainStep:
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     scale = state.plateau.scale
     updates = jax.tree.map(lambda u: u * scale.astype(u.dtype), updates)
-    variables = task.update_codes(
+    variables = task.update_collections(
       {
         "params": optax.apply_updates(state.params, updates),
-        "codebook": state.codebook,
+        **state.collections,
       },
       arrays,
       codes_key,
@@ -180,7 +184,7 @@ def make_train_step(task: Task, config: StageConfig) -> TrainStep:
     state = state.replace(
       step=state.step + 1,
       params=variables["params"],
-      codebook=variables["codebook"],
+      collections={k: v for k, v in variables.items() if k != "params"},
       opt_state=opt_state,
       average=average,
     )
@@ -192,7 +196,7 @@ def make_train_step(task: Task, config: StageConfig) -> TrainStep:
 def weights_to_use(state: TrainState) -> PyTree:
   """The variables for validation and sampling: averaged where that is on."""
   params = state.average if state.average else state.params
-  return {"params": params, "codebook": state.codebook}
+  return {"params": params, **state.collections}
 
 
 def make_select(config: StageConfig):
