@@ -24,13 +24,13 @@ class Line:
     del frozen, key
     return batch
 
-  def loss(self, params, codebook, inputs, key):
-    del codebook, key
+  def loss(self, params, collections, inputs, key):
+    del collections, key
     error = inputs["x"] @ params["w"] - inputs["y"]
     loss = jnp.mean(error**2)
     return loss, ({"loss": loss}, ())
 
-  def update_codes(self, variables, arrays, key):
+  def update_collections(self, variables, arrays, key):
     del arrays, key
     return variables
 
