@@ -6,7 +6,7 @@ measure on validation data.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import flax.struct
 import jax
@@ -21,6 +21,7 @@ Batch = dict[str, Array]
 Metrics = dict[str, Float[Array, ""]]
 
 
+@runtime_checkable
 class Task(Protocol):
   """One model and its loss. All methods are pure and can be traced.
 
