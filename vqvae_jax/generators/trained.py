@@ -307,18 +307,16 @@ class Trained:
     return np.zeros(count, np.int32)
 
   def _fit(self):
-    """Fits what `draw` needs to the training images, on one device.
+    """Fits what `draw` needs to the training images.
 
-    Workers with more devices so find the same bytes.
+    This runs on one device, so that it gives the same bytes on any number.
     """
     train = run_images(self.config, self.spec, "train")
-    # Of one image of a class nothing can be fitted.
+    # A Gaussian needs two images.
     check_enough(train.labels, self.spec, "prior", 2)
     device = make_mesh([self.mesh.devices.flat[0]])
-    weights, encode = (
-      jax.device_get(self._first),
-      jax.jit(self.generator.encode),
-    )
+    weights = jax.device_get(self._first)
+    encode = jax.jit(self.generator.encode)
     latents = []
     for start in range(0, len(train), BATCH):
       batch = train.gather(np.arange(start, min(start + BATCH, len(train))))
