@@ -12,10 +12,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from vqvae_jax.config import checks
+from vqvae_jax.config.generators import REGISTERED
 from vqvae_jax.config.tokenizer import OF_QUANTIZERS
 from vqvae_jax.errors import ConfigError
 
-_BASELINES = ("ae", "vae", "beta_vae", "dcgan")
+_BASELINES = tuple(
+  name for name, entry in REGISTERED.items() if "baseline" in entry.stages
+)
 _WITH_CODEBOOK = ("ema", "vq", "simvq", "residual", "product", "gumbel")
 _WITH_AVERAGES = ("ema", "vq", "residual", "product")
 

@@ -7,9 +7,13 @@ from jax.sharding import Mesh
 from jaxtyping import PyTree
 
 from vqvae_jax.data import DataSpec
+from vqvae_jax.errors import RunError
 from vqvae_jax.generators.base import Stage
 from vqvae_jax.sharding import replicated
 from vqvae_jax.training import checkpoints
+
+# Flax's name of the collection of batch normalisation.
+STATISTICS = "batch_stats"
 
 
 def load_stage(
@@ -47,5 +51,13 @@ def load_stage(
     jax.eval_shape(init, jax.random.key(0), batch),
   )
   directory = epath.Path(workdir) / stage.name
-  variables, step = checkpoints.load_model(directory, like, step, built_upon)
+  try:
+    variables, step = checkpoints.load_model(directory, like, step, built_upon)
+  except RunError:
+    if STATISTICS not in like:
+      raise
+    # Earlier versions stored the statistics of a DCGAN under another name.
+    stored = {"params": like["params"], "codebook": like[STATISTICS]}
+    loaded, step = checkpoints.load_model(directory, stored, step, built_upon)
+    variables = {"params": loaded["params"], STATISTICS: loaded["codebook"]}
   return stage.weights(variables), step
