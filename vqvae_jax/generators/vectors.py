@@ -5,6 +5,7 @@ They have one stage, whose settings are the group `baseline`.
 
 import abc
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -158,7 +159,7 @@ def coarsest_stride(height: int, width: int) -> int:
   return stride
 
 
-def averages(sums: dict[str, Array]) -> dict[str, Array]:
+def averages(sums: Mapping[str, Any]) -> dict[str, Any]:
   """Divides sums over images by their number, which is among them."""
   return {
     name: value / sums["count"]
