@@ -1,7 +1,7 @@
 """What a job makes, as the generator hands it over."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -40,7 +40,7 @@ class Origins:
     """Returns the images at these indices."""
     return self.split.gather(rows)["image"]
 
-  def files(self, rows: Int[np.ndarray, " m"]) -> list[str] | None:
+  def files(self, rows: Iterable[int]) -> list[str] | None:
     """Returns their paths in the data set, where it consists of files."""
     if self.split.files is None:
       return None
