@@ -42,14 +42,14 @@ def state(step: int, size: int = 16) -> TrainState:
   made = TrainState(
     step=count,
     params=params,
-    codebook=best["codebook"],
+    collections={"codebook": best["codebook"]},
     opt_state=({"mean": params}, count),
     average={},
     plateau={"scale": np.float32(1)},
     best=best,
     best_loss=np.float32(1.5),
     best_step=count,
-    stale=count,
+    evals_without_improvement=count,
   )
   mesh = Mesh(np.array(jax.devices()[:1]), ("data",))
   return jax.device_put(made, replicated(mesh))

@@ -19,7 +19,7 @@ from jax.sharding import AxisType, Mesh
 
 from vqvae_jax.priors import Sampling, sample
 from vqvae_jax.sharding import replicated, split
-from vqvae_jax.training import state as st
+from vqvae_jax.training.state import init_state, make_train_step
 
 BATCH = 64
 COLLECTIVES = (
@@ -53,10 +53,10 @@ def compiled_step(task, config, mesh):
   batch = draw_batch(0, BATCH)
   key = jax.eval_shape(lambda: jax.random.key(0))
   state = jax.eval_shape(
-    lambda batch, key: st.init_state(task, config, batch, key), batch, key
+    lambda batch, key: init_state(task, config, batch, key), batch, key
   )
   everywhere = replicated(mesh)
-  step = jax.jit(st.make_train_step(task, config), donate_argnums=1)
+  step = jax.jit(make_train_step(task, config), donate_argnums=1)
   compiled = step.lower(
     shapes(task.frozen, everywhere),
     shapes(state, everywhere),
@@ -82,7 +82,7 @@ def test_a_tokenizer_step_sums_gradients_and_codes(mesh, dtype, revive_below):
   compiled, state = compiled_step(task, config, mesh)
   found = collectives(compiled)
   assert {name for name, _ in found} == {"all-reduce"}
-  book = state.codebook["quantizer"]
+  book = state.collections["codebook"]["quantizer"]
   least = size(state.params) + size((book["count"], book["sum"]))
   if revive_below:
     # The latents that may replace dead codes, drawn from all devices.

@@ -25,7 +25,7 @@ from vqvae_jax.runs import stages
 from vqvae_jax.runs.summary import advice, introduction, summary
 from vqvae_jax.sharding import make_mesh, start_processes
 from vqvae_jax.training import checkpoints, plan, workdir
-from vqvae_jax.training.loop import run_stage
+from vqvae_jax.training.loop import StageRun, run_stage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,25 +173,29 @@ def _train_stage(run, stage, prepared):
   name = stage.name
   earlier = run.weights_before(stage)
   task = stage.make_task(earlier.get(stage.built_upon, ()))
-  built_upon = [
+  used_by = [
     run.folder / later.name
     for later in run.generator.stages
     if later.built_upon == name
     and checkpoints.latest_step(run.folder / later.name)
   ]
+  programs = prepared.programs.get(name) or stages.make_programs(
+    run.config, run.generator, stage, task, run.mesh
+  )
   run_stage(
-    name,
-    task,
-    stage.settings,
-    prepared.programs.get(name)
-    or stages.make_programs(run.config, run.generator, stage, task, run.mesh),
-    run.data,
-    seed=run.config.seed,
-    workdir=run.folder,
-    pictures=make_pictures(run.generator, stage, task, run.data, earlier),
-    console=run.console,
-    built_upon=built_upon[0] if built_upon else None,
-    from_step=run.steps.get(name),
-    title=stage.title,
-    later=prepared.later(name),
+    StageRun(
+      name,
+      stage.title,
+      task,
+      stage.settings,
+      programs,
+      run.data,
+      seed=run.config.seed,
+      workdir=run.folder,
+      pictures=make_pictures(run.generator, stage, task, run.data, earlier),
+      console=run.console,
+      used_by=used_by[0] if used_by else None,
+      later_seconds=prepared.later(name),
+      from_step=run.steps.get(name),
+    )
   )

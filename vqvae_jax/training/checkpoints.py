@@ -27,7 +27,7 @@ from orbax.checkpoint import v1 as ocp
 
 from vqvae_jax.errors import RunError, told_in_one_line, warn
 from vqvae_jax.files import is_remote, pretty_json, read_json
-from vqvae_jax.training.state import TrainState, weights_to_use
+from vqvae_jax.training.state import TrainState
 
 KEEP = 2
 DIGESTS = "digests"
@@ -86,7 +86,7 @@ class Checkpoints:
     known = bool(np.isfinite(state.best_loss))
     items = {
       "model": {
-        "variables": state.best if known else weights_to_use(state),
+        "variables": state.best if known else state.variables_to_use,
         "step": state.best_step if known else state.step,
       },
       "training": state.replace(best={}),

@@ -22,9 +22,9 @@ from vqvae_jax.errors import ConfigError
 from vqvae_jax.machine import free_bytes, memory_bytes, size
 from vqvae_jax.progress import duration, rate
 from vqvae_jax.sharding import local_rows, to_global
-from vqvae_jax.training import state as st
 from vqvae_jax.training.checkpoints import KEEP
 from vqvae_jax.training.programs import Programs
+from vqvae_jax.training.state import Task
 
 # An image is at least its bytes, the same as floats, and its reconstruction.
 BYTES_PER_NUMBER = 1 + 4 + 4
@@ -177,7 +177,7 @@ def _largest(name, config):
 def measure(
   name: str,
   title: str,
-  task: st.Task,
+  task: Task,
   config: StageConfig,
   programs: Programs,
   data: Data,
@@ -244,9 +244,7 @@ def measure(
 
 def _timed(programs, frozen, data, batch, key):
   state = programs.first_state(data)
-  variables = jax.tree.map(
-    lambda x: x.copy(), {"params": state.params, "codebook": state.codebook}
-  )
+  variables = jax.tree.map(lambda x: x.copy(), state.variables)
   seconds = []
   while len(seconds) <= TIMED:
     start = time.monotonic()

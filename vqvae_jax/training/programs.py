@@ -8,9 +8,14 @@ from jaxtyping import Array, Key
 from vqvae_jax.config import StageConfig
 from vqvae_jax.data import Data, DataSpec
 from vqvae_jax.sharding import local_rows, replicated, split, to_global
-from vqvae_jax.training import state as st
+from vqvae_jax.training.state import (
+  Task,
+  TrainState,
+  init_state,
+  make_train_step,
+)
 
-# The first codes are taken from about so many images.
+# The first codes are taken from about this many images.
 START_IMAGES = 1024
 
 
@@ -30,7 +35,7 @@ class Programs:
 
   def __init__(
     self,
-    task: st.Task,
+    task: Task,
     config: StageConfig,
     batch_size: int,
     mesh: Mesh,
@@ -39,10 +44,10 @@ class Programs:
     self.mesh = mesh
     self.batch_size = batch_size
     self.init = jax.jit(
-      lambda batch, key: st.init_state(task, config, batch, key),
+      lambda batch, key: init_state(task, config, batch, key),
       out_shardings=replicated(mesh),
     )
-    self.step = jax.jit(st.make_train_step(task, config), donate_argnums=1)
+    self.step = jax.jit(make_train_step(task, config), donate_argnums=1)
     self._key_seed = key_seed
 
   @property
@@ -51,7 +56,7 @@ class Programs:
     make = jax.jit(jax.random.key, out_shardings=replicated(self.mesh))
     return make(self._key_seed)
 
-  def first_state(self, data: Data) -> st.TrainState:
+  def first_state(self, data: Data) -> TrainState:
     """The state at step 0, first codes taken from several batches."""
     train = data["train"]
     rows = np.random.default_rng(0).permutation(len(train))
@@ -59,7 +64,7 @@ class Programs:
     batch = to_global(local_rows(train.gather(rows)), self.mesh)
     return self.init(batch, jax.random.fold_in(self.key, 2**32 - 1))
 
-  def abstract_state(self, spec: DataSpec) -> st.TrainState:
+  def abstract_state(self, spec: DataSpec) -> TrainState:
     """Shapes of the state at step 0; nothing is computed."""
     rows, sharding = self._first_rows(spec.num_train), split(self.mesh)
     shapes = {"image": (rows, *spec.image_shape), "label": (rows,)}
