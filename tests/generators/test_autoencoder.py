@@ -14,11 +14,11 @@ from vqvae_jax.generators import likelihoods
 from vqvae_jax.generators.autoencoder.network import (
   Autoencoder,
   class_gaussians,
-  coarsest_stride,
   kl_nats,
   reparameterize,
   shrunk_covariance,
 )
+from vqvae_jax.generators.vectors import coarsest_stride
 
 
 def log_normal(x, mean, variance):

@@ -17,6 +17,7 @@ import tiny
 from tiny import read_metrics, state_digest
 
 from vqvae_jax.config import Config
+from vqvae_jax.config.generators import stages_of
 from vqvae_jax.errors import RunError
 from vqvae_jax.training import checkpoints, workdir
 
@@ -32,7 +33,7 @@ def test_run_folder(tiny_run):
     "codebook_usage.png",
     "samples.png",
   }
-  for stage in workdir.STAGES:
+  for stage in stages_of("vqvae"):
     for run in ("train", "validation"):
       assert list((folder / stage / run).glob("events.*"))
   assert (
@@ -46,7 +47,7 @@ def test_run_folder(tiny_run):
 def test_metrics_have_each_step_once(tiny_run):
   folder, _ = tiny_run
   lines = read_metrics(folder)
-  for stage in workdir.STAGES:
+  for stage in stages_of("vqvae"):
     steps = [line["step"] for line in lines if line["stage"] == stage]
     assert steps == list(range(1, 13))
   evaluated = [
@@ -63,7 +64,7 @@ def test_metrics_have_each_step_once(tiny_run):
 def test_learns(tiny_run):
   folder, _ = tiny_run
   lines = [x for x in read_metrics(folder) if "validation_loss" in x]
-  for stage in workdir.STAGES:
+  for stage in stages_of("vqvae"):
     losses = [x["validation_loss"] for x in lines if x["stage"] == stage]
     assert losses[-1] < losses[0]
 
@@ -132,7 +133,7 @@ def test_killed_and_resumed_is_the_same_bit_for_bit(dataset, tmp_path):
   assert process.returncode == 0, output
   assert kills == 3
   assert "resumed at step" in output or "done already" in output
-  for stage in workdir.STAGES:
+  for stage in stages_of("vqvae"):
     expected = state_digest(straight.workdir, stage)
     assert state_digest(killed.workdir, stage) == expected
   timeless = [

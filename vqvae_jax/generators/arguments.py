@@ -225,26 +225,18 @@ def _position(name, spec):
 
 
 def checked_seed(seed) -> int:
-  """Returns a seed that fits the random generator.
+  """Returns a seed that fits the random generator as an int.
 
   Raises:
     ArgumentError: if it is not a whole number from 0 to 2**31 - 1.
   """
-  return checked_whole("seed", seed, 0, 2**31 - 1)
-
-
-def checked_whole(name: str, value, low: int, high: int) -> int:
-  """Returns a whole number of Python or NumPy in [low, high] as an int.
-
-  Raises:
-    ArgumentError: if it is not.
-  """
-  whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-  if not whole or not low <= value <= high:
+  largest = 2**31 - 1
+  whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+  if not whole or not 0 <= seed <= largest:
     raise ArgumentError(
-      f"{name} {shown(value)} is not a whole number from {low} to {high}"
+      f"seed {shown(seed)} is not a whole number from 0 to {largest}"
     )
-  return int(value)
+  return int(seed)
 
 
 def checked_number(name: str, value) -> float:

@@ -87,7 +87,7 @@ class Generator(abc.ABC):
     self.spec = spec
 
   @classmethod
-  def check_image_size(cls, config: Config, size: int):
+  def check_image_size(cls, config: Config, size: int) -> None:
     """Refuses a size of images that cannot work, before any is read.
 
     Raises:
@@ -227,7 +227,7 @@ class Generator(abc.ABC):
       )
     return self.modes[name]
 
-  def check_likelihood(self):
+  def check_likelihood(self) -> None:
     """Refuses `log_prob` where there is no exact likelihood.
 
     Raises:

@@ -147,7 +147,7 @@ def check_enough(
   mode: str,
   count: int,
   labels: Int[np.ndarray, " m"] | None = None,
-):
+) -> None:
   """Refuses a mode that needs more images of a class than there are.
 
   Args:

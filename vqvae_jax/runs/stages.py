@@ -39,7 +39,7 @@ class Prepared:
     if name not in names:
       return 0.0
     after = self.costs[names.index(name) + 1 :]
-    return sum(cost.seconds + cost.compile_seconds for cost in after)
+    return sum((cost.seconds + cost.compile_seconds for cost in after), 0.0)
 
 
 def asked(config: Config, generator: Generator) -> list[Stage]:
@@ -64,7 +64,7 @@ def make_programs(
   )
 
 
-def check_batches(config: Config, names: Sequence[str], mesh: Mesh):
+def check_batches(config: Config, names: Sequence[str], mesh: Mesh) -> None:
   """Refuses batches that the mesh cannot divide; needs no data.
 
   Args:
@@ -81,7 +81,7 @@ def check_batches(config: Config, names: Sequence[str], mesh: Mesh):
     check_batch("batch_size", batch_size, stage.accumulate, mesh)
 
 
-def check_image_size(config: Config, mesh: Mesh):
+def check_image_size(config: Config, mesh: Mesh) -> None:
   """Refuses sizes of images that cannot work, before any image is read.
 
   Raises:
@@ -95,7 +95,7 @@ def check_image_size(config: Config, mesh: Mesh):
   GENERATORS[config.model].check_image_size(config, size)
 
 
-def check_sizes(config: Config, spec: DataSpec, mesh: Mesh):
+def check_sizes(config: Config, spec: DataSpec, mesh: Mesh) -> None:
   """Refuses numbers that are too large for the machine; nothing is computed.
 
   Raises:

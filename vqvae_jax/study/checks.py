@@ -1,6 +1,7 @@
 """What would fail only after hours of training is refused before the first."""
 
 from vqvae_jax.config import StudyConfig
+from vqvae_jax.config.generators import stages_of
 from vqvae_jax.data import check_split
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generators import build
@@ -11,7 +12,6 @@ from vqvae_jax.study.crossfit import folds
 from vqvae_jax.study.judges import JUDGES
 from vqvae_jax.study.parts import batch_rows
 from vqvae_jax.study.seed import Seed
-from vqvae_jax.training import workdir
 
 # The judges halve the sides of images twice.
 SMALLEST_SIDE = 4
@@ -75,7 +75,7 @@ def _check_generator(config, seed, generator):
   # Refuses what its network cannot take.
   build(run, seed.spec)
   mesh = make_mesh()
-  for name in workdir.stages(model):
+  for name in stages_of(model):
     stage = getattr(run, name)
     batch_size = stage.batch_size or run.batch_size
     check_batch("batch_size", batch_size, stage.accumulate, mesh)

@@ -11,6 +11,7 @@ from etils import epath
 from rich.console import Console
 
 from vqvae_jax.config import SampleConfig, StudyConfig
+from vqvae_jax.config.generators import stages_of
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import RunError
 from vqvae_jax.jobs import generate
@@ -19,7 +20,6 @@ from vqvae_jax.jobs.shards import JOB, Checksum, Job, plan
 from vqvae_jax.runs import train
 from vqvae_jax.study import records
 from vqvae_jax.study.arms import Images
-from vqvae_jax.training.workdir import stages
 
 # With which priors draw. Any makes the set less varied than the data.
 GUIDANCE = 0.0
@@ -181,7 +181,7 @@ def _shards(job):
 
 
 def _weights(run, model):
-  return records.folder_digest([run / stage for stage in stages(model)])
+  return records.folder_digest([run / stage for stage in stages_of(model)])
 
 
 def _beside(out):

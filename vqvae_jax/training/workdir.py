@@ -1,15 +1,15 @@
 """The run folder: its configuration, its lock, what may change on resuming.
 
 config.json      settings, and what is known of the data
-tokenizer/       checkpoints of stage 1; train/ and validation/ for TensorBoard
-prior/           the same of stage 2
-baseline/        in the place of both, of a model with one stage
+tokenizer/       checkpoints of a stage; train/ and validation/ for TensorBoard
+prior/           the same of the next stage; other generators have other names
 metrics.jsonl    one line for each reported step
 pictures/        reconstructions, samples, usage of the codebook
 """
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import os
 import types
@@ -21,6 +21,7 @@ from etils import epath
 from vqvae_jax import config as cfg
 from vqvae_jax import files
 from vqvae_jax.config import from_step
+from vqvae_jax.config.generators import all_stages, stages_of
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ConfigError, RunError, UserError
 from vqvae_jax.files import expand, is_remote, pretty_json, read_json, replace
@@ -51,10 +52,6 @@ CHANGEABLE = {
   "eval_every",
   "checkpoint_every",
 }
-# Of a VQ-VAE.
-STAGES = ("tokenizer", "prior")
-# Of every other model.
-BASELINE = "baseline"
 _WRITTEN = (
   ".lock",
   "config.json",
@@ -63,8 +60,7 @@ _WRITTEN = (
   "metrics.jsonl.partial",
   "pictures",
   "tensorboard",
-  *STAGES,
-  BASELINE,
+  *all_stages(),
 )
 # Differences or runs that a message lists.
 _LISTED = 5
@@ -76,11 +72,6 @@ class RunInfo:
 
   config: cfg.Config
   spec: DataSpec
-
-
-def stages(model: str) -> tuple[str, ...]:
-  """The stages of a model: names of settings, of folders, of metrics."""
-  return STAGES if model == "vqvae" else (BASELINE,)
 
 
 def steps_asked(
@@ -97,7 +88,7 @@ def steps_asked(
     ConfigError: if the model has no such stage, or no stage has checkpoints.
   """
   asked = from_step.parse(text)
-  names = stages(model)
+  names = stages_of(model)
   for stage in asked:
     if stage not in (from_step.LAST, *names):
       raise ConfigError(
@@ -346,7 +337,7 @@ def check_settings(workdir: epath.PathLike, new: cfg.Config):
   differences = _differences(
     dataclasses.asdict(old),
     dataclasses.asdict(new),
-    skip={*STAGES, BASELINE} - set(trained),
+    skip=set(all_stages()) - set(trained),
   )
   if differences:
     more = len(differences) - _LISTED
@@ -355,16 +346,16 @@ def check_settings(workdir: epath.PathLike, new: cfg.Config):
       f"{'; '.join(differences[:_LISTED])}{f'; and {more} more' * (more > 0)}. "
       f"--resume={workdir} goes on with those, or use another --workdir"
     )
-  tokenizer_steps = trained.get("tokenizer", 0)
-  # One that stopped early has fewer steps than it was asked for.
-  asked = max(tokenizer_steps, old.tokenizer.steps)
-  more = new.tokenizer.steps > asked
-  if "prior" in trained and new.stage != "prior" and more:
-    raise RunError(
-      f"{workdir}/prior was trained on the tokenizer of step "
-      f"{tokenizer_steps}; to train the tokenizer to step "
-      f"{new.tokenizer.steps}, use another --workdir or move that prior away"
-    )
+  for stage, later in itertools.pairwise(stages_of(new.model)):
+    steps = getattr(new, stage).steps
+    # One that stopped early has fewer steps than it was asked for.
+    asked = max(trained.get(stage, 0), getattr(old, stage).steps)
+    if later in trained and new.stage in ("all", stage) and steps > asked:
+      raise RunError(
+        f"{workdir}/{later} was trained on the {stage} of step "
+        f"{trained.get(stage, 0)}; to train the {stage} to step {steps}, use "
+        f"another --workdir or move that {later} away"
+      )
 
 
 def check_data(workdir: epath.PathLike, new: RunInfo):
@@ -388,7 +379,7 @@ def check_data(workdir: epath.PathLike, new: RunInfo):
 
 def _trained(workdir):
   """Newest steps of the stages that have checkpoints."""
-  found = {s: latest_step(workdir / s) for s in (*STAGES, BASELINE)}
+  found = {s: latest_step(workdir / s) for s in all_stages()}
   return {stage: step for stage, step in found.items() if step is not None}
 
 

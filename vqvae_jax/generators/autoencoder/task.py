@@ -26,7 +26,9 @@ class AutoencoderTask(VectorTask):
 
   def init(self, key, batch):
     images = jnp.zeros((1, *self.model.image_shape))
-    return self.model.init(key, images, batch["label"][:1])
+    variables = self.model.init(key, images, batch["label"][:1])
+    # Runs on disk have this collection, which is empty.
+    return {"codebook": {}, **variables}
 
   def loss(self, params, collections, inputs, key):
     del collections

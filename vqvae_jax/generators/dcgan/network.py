@@ -32,21 +32,33 @@ _SLOPE = 0.2
 _CLASS_WIDTH = 16
 
 
-class Generator(nn.Module):
+class Network(nn.Module):
+  """What all networks of a DCGAN are given.
+
+  Attributes:
+    image_shape: height, width, channels.
+    stride: pixels of a position of the coarsest grid, along each side.
+    latent_dim: width of the noise.
+    hidden: channels of the coarsest grid; each finer one has half as many.
+    num_classes: labels are from 0 to this, exclusive.
+    dtype: type of the arithmetic; results are in at least float32.
+  """
+
+  image_shape: tuple[int, int, int]
+  stride: int
+  latent_dim: int
+  hidden: int
+  num_classes: int
+  dtype: DTypeLike = jnp.float32
+
+
+class Generator(Network):
   """Turns noise and a class into images in [0, 1].
 
   For [b, 28, 28, 1] and stride 4: dense to [b, 7, 7, hidden], then 4x4
   transposed convolutions of stride 2 to [b, 14, 14, hidden / 2] and the image;
   batch normalisation and ReLU between them, tanh at the end.
-
-  The images are in at least float32. Attributes are those of `DCGAN`.
   """
-
-  image_shape: tuple[int, int, int]
-  stride: int
-  hidden: int
-  num_classes: int
-  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(
@@ -76,18 +88,12 @@ class Generator(nn.Module):
     return 0.5 * (jnp.tanh(x) + 1)
 
 
-class Discriminator(nn.Module):
+class Discriminator(Network):
   """Turns images in [0, 1] and their class into logits: above 0 is "real".
 
   The generator's mirror image: 4x4 convolutions of stride 2, LeakyReLU of
-  slope 0.2, batch normalisation but not in the first layer. The logits are in
-  at least float32. Attributes are those of `DCGAN`.
+  slope 0.2, batch normalisation but not in the first layer.
   """
-
-  stride: int
-  hidden: int
-  num_classes: int
-  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(
@@ -114,34 +120,14 @@ class Discriminator(nn.Module):
     return logits + (embed(labels) * x).sum(-1)
 
 
-class DCGAN(nn.Module):
-  """Both networks, whose parameters and statistics have their names.
-
-  Attributes:
-    image_shape: height, width, channels.
-    stride: pixels of a position of the coarsest grid, along each side.
-    latent_dim: width of the noise.
-    hidden: channels of the coarsest grid; each finer one has half as many.
-    num_classes: labels are from 0 to this, exclusive.
-    dtype: type of the arithmetic.
-  """
-
-  image_shape: tuple[int, int, int]
-  stride: int
-  latent_dim: int
-  hidden: int
-  num_classes: int
-  dtype: DTypeLike = jnp.float32
+class DCGAN(Network):
+  """Both networks, whose parameters and statistics have their names."""
 
   def setup(self):
-    net = {
-      "stride": self.stride,
-      "hidden": self.hidden,
-      "num_classes": self.num_classes,
-      "dtype": self.dtype,
-    }
-    self.generator = Generator(self.image_shape, **net)
-    self.discriminator = Discriminator(**net)
+    fields = "image_shape", "stride", "latent_dim", "hidden", "num_classes"
+    same = {name: getattr(self, name) for name in (*fields, "dtype")}
+    self.generator = Generator(**same)
+    self.discriminator = Discriminator(**same)
 
   def __call__(self, noise: Float[Array, "b d"], labels: Int[Array, "b"]):
     """Returns logits of generated images, by way of every parameter."""

@@ -17,7 +17,7 @@ from vqvae_jax.config import (
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ArgumentError, ConfigError
 from vqvae_jax.generators import modes as shared_modes
-from vqvae_jax.generators.arguments import checked_ids, checked_number
+from vqvae_jax.generators.arguments import checked_ids
 from vqvae_jax.generators.base import SAMPLING, Generator, Stage
 from vqvae_jax.generators.vqvae import modes
 from vqvae_jax.generators.vqvae.prior import build_prior, prior_task
@@ -138,36 +138,20 @@ class VQVAEGenerator(Generator):
     return sample(self.prior, params, keys, labels, rule, **known)
 
   def check_sampling(self, values: dict[str, Any]) -> dict[str, Any]:
-    guidance = self.resolve_guidance(values["guidance"])
-    rule = Sampling(**values | {"guidance": guidance})
+    # Whether the prior has seen images both with and without their class.
+    dropped = self.config.prior.label_dropout > 0
+    can_be_guided = self.spec.num_classes > 1 and dropped
+    if values["guidance"] is None:
+      default = DEFAULT_GUIDANCE if can_be_guided else 0.0
+      values = values | {"guidance": default}
+    rule = Sampling(**values)
     rule.check(self.prior)
-    return dataclasses.asdict(rule)
-
-  @property
-  def can_be_guided(self) -> bool:
-    """Whether the prior has seen images both with and without their class."""
-    return self.spec.num_classes > 1 and self.config.prior.label_dropout > 0
-
-  def resolve_guidance(self, guidance: float | None) -> float:
-    """Returns the guidance to sample with.
-
-    Args:
-      guidance: what was asked for; None is 0.3, or 0 for a prior that always
-        saw the label.
-
-    Raises:
-      ArgumentError: if it is not a number, or if it is above 0 for such a
-        prior.
-    """
-    if guidance is None:
-      return DEFAULT_GUIDANCE if self.can_be_guided else 0.0
-    guidance = checked_number("guidance", guidance)
-    if guidance and not self.can_be_guided:
+    if rule.guidance and not can_be_guided:
       raise ArgumentError(
-        f"guidance {guidance} needs labelled images and a prior trained with "
-        "--prior.label-dropout above 0"
+        f"guidance {rule.guidance} needs labelled images and a prior trained "
+        "with --prior.label-dropout above 0"
       )
-    return guidance
+    return dataclasses.asdict(rule)
 
   def check_likelihood(self):
     if not self.prior.exact:

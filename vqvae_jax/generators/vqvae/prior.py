@@ -103,7 +103,9 @@ class PriorTask:
 
   def init(self, key, batch):
     labels = batch["label"][:1]
-    return self.model.init(key, *example(self.model, labels))
+    variables = self.model.init(key, *example(self.model, labels))
+    # Runs on disk have this collection, which is empty.
+    return {"codebook": {}, **variables}
 
   def prepare(self, frozen, batch, key):
     augment_key, label_key = jax.random.split(key)

@@ -54,7 +54,8 @@ class TokenizerTask:
       method="start_codes",
       mutable=["params", "codebook"],
     )
-    return {**variables, **started}
+    # Runs on disk have this collection, also where it is empty.
+    return {"codebook": {}, **variables, **started}
 
   def prepare(self, frozen, batch, key):
     del frozen
