@@ -16,7 +16,7 @@ from vqvae_jax.config import BaselineConfig, Config, from_dict
 from vqvae_jax.errors import ConfigError, Interrupted, RunError
 from vqvae_jax.generators import build
 from vqvae_jax.sharding import make_mesh, replicated, to_global
-from vqvae_jax.training import checkpoints, loop, workdir
+from vqvae_jax.training import checkpoints, continuing, loop, workdir
 from vqvae_jax.training.state import init_state, make_train_step
 
 BASELINE = BaselineConfig(
@@ -232,12 +232,12 @@ def test_settings_may_change_before_the_first_checkpoint_only(
 ):
   first = config(dataset, tmp_path, "vae")
   info = workdir.RunInfo(first, SPEC)
-  workdir.check_same_run(tmp_path, info)
+  continuing.check_same_run(tmp_path, info)
   workdir.write(tmp_path, info)
   other = dataclasses.replace(
     first, baseline=dataclasses.replace(first.baseline, hidden=4)
   )
-  workdir.check_same_run(tmp_path, workdir.RunInfo(other, SPEC))
+  continuing.check_same_run(tmp_path, workdir.RunInfo(other, SPEC))
   tiny.run(first)
   with pytest.raises(RunError, match="baseline.hidden was 8, now 4"):
     tiny.run(other)

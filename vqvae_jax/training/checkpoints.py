@@ -9,13 +9,11 @@ checkpoint is whole or absent.
 
 import contextlib
 import gc
-import hashlib
 import logging
 import pathlib
 import sys
 import threading
 import warnings
-from collections.abc import Awaitable
 from typing import Any
 
 import grain
@@ -26,7 +24,8 @@ from jaxtyping import PyTree
 from orbax.checkpoint import v1 as ocp
 
 from vqvae_jax.errors import RunError, told_in_one_line, warn
-from vqvae_jax.files import is_remote, pretty_json, read_json
+from vqvae_jax.files import is_remote, read_json
+from vqvae_jax.training.digests import FIELDS, FILE, Digests, digest, layout
 from vqvae_jax.training.state import TrainState
 
 KEEP = 2
@@ -95,7 +94,7 @@ class Checkpoints:
       "data": iterator.get_state(),
     }
     step = int(state.step)
-    digests = _Digests(step, items, self._built_upon)
+    digests = Digests(step, items, self._built_upon)
     self._checkpointer.save_checkpointables_async(
       step, {**items, DIGESTS: digests}, force=True
     )
@@ -145,47 +144,6 @@ class Checkpoints:
     checkpointer, self._checkpointer = self._checkpointer, None
     if checkpointer is not None:
       checkpointer.close()
-
-
-class _Digests:
-  """The item that holds the digests of the others, for Orbax to save.
-
-  The arrays are copied before the training goes on, and summed while Orbax
-  writes them.
-  """
-
-  def __init__(self, step: int, items: PyTree, built_upon: str | None):
-    self._step = step
-    self._items = items
-    self._built_upon = built_upon
-
-  async def save(self, directory) -> Awaitable[None]:
-    # All arrays are replicated, so process 0 has every one of them.
-    if jax.process_index():
-      return _nothing()
-    return self._write(directory, jax.tree.map(np.array, self._items))
-
-  async def load(self, directory) -> Awaitable[None]:
-    del directory
-    raise NotImplementedError("digests are read as JSON")
-
-  async def _write(self, directory, items):
-    values = {
-      "step": self._step,
-      "built_upon": self._built_upon,
-      "items": {name: digest(item) for name, item in items.items()},
-      "layouts": {name: layout(item) for name, item in items.items()},
-    }
-    folder = await directory.await_creation()
-    (folder / _FILE).write_bytes(pretty_json(values))
-
-
-_FILE = "digests.json"
-_FIELDS = ("step", "built_upon", "items", "layouts")
-
-
-async def _nothing():
-  pass
 
 
 def load_model(
@@ -311,9 +269,9 @@ def _read_digests(path):
       if not (path / DIGESTS).exists():
         return None
       raise KeyError(DIGESTS)
-    known = read_json(path / DIGESTS / _FILE)
+    known = read_json(path / DIGESTS / FILE)
     if isinstance(known["items"], dict) and isinstance(known["layouts"], dict):
-      return {name: known[name] for name in _FIELDS}
+      return {name: known[name] for name in FIELDS}
   except RunError as error:
     raise _Damaged(f"is damaged: {error}") from None
   except (KeyError, TypeError):
@@ -392,33 +350,6 @@ def steps(directory: epath.PathLike) -> list[int]:
 def latest_step(directory: epath.PathLike) -> int | None:
   """Step of the newest checkpoint in a folder, or None."""
   return max(steps(directory), default=None)
-
-
-def digest(tree: PyTree) -> str:
-  """Hex digest of a tree's arrays: names, dtypes, shapes and bytes.
-
-  Equal for equal arrays wherever they are stored; a checkpoint's files are
-  not, since Orbax names some of them at random.
-  """
-  sha = hashlib.sha256()
-  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-    array = np.asarray(leaf)
-    sha.update(_line(path, array).encode())
-    sha.update(np.ascontiguousarray(array).tobytes())
-  return sha.hexdigest()[:32]
-
-
-def layout(tree: PyTree) -> str:
-  """Hex digest of the names, dtypes and shapes alone of a tree's arrays."""
-  sha = hashlib.sha256()
-  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-    leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
-    sha.update(_line(path, leaf).encode())
-  return sha.hexdigest()[:32]
-
-
-def _line(path, array):
-  return f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}"
 
 
 def abstract(tree: PyTree) -> PyTree:
