@@ -62,21 +62,22 @@ def test_log_likelihoods_against_numpy():
   images = rng.uniform(size=(3, 4, 4, 2)).astype(np.float32)
   outputs = rng.normal(size=images.shape).astype(np.float32)
   flat = images.reshape(3, -1)
-  got = likelihoods.log_likelihood("gaussian", outputs, images, 0.3)
+  arrays = jnp.asarray(outputs), jnp.asarray(images)
+  got = likelihoods.log_likelihood("gaussian", *arrays, 0.3)
   expected = log_normal(flat, outputs.reshape(3, -1) + 0.5, 0.09 + 0 * flat)
   np.testing.assert_allclose(got, expected, rtol=1e-5)
   p = 1 / (1 + np.exp(-outputs.reshape(3, -1)))
-  got = likelihoods.log_likelihood("bernoulli", outputs, images, 0.3)
+  got = likelihoods.log_likelihood("bernoulli", *arrays, 0.3)
   expected = (flat * np.log(p) + (1 - flat) * np.log(1 - p)).sum(1)
   np.testing.assert_allclose(got, expected, rtol=1e-5)
   # Of black and white pixels it is a probability: over all images, 1 in sum.
-  every = np.array(list(itertools.product([0, 1], repeat=4)), np.float32)
+  every = jnp.array(list(itertools.product([0, 1], repeat=4)), jnp.float32)
   every = every.reshape(16, 2, 2, 1)
   logits = jnp.broadcast_to(jnp.asarray(outputs[:1, :2, :2, :1]), every.shape)
   nats = likelihoods.log_likelihood("bernoulli", logits, every, 0.3)
   np.testing.assert_allclose(np.exp(nats).sum(), 1, rtol=1e-5)
   with pytest.raises(ValueError, match="'laplace' has no log-likelihood"):
-    likelihoods.log_likelihood("laplace", outputs, images, 0.3)
+    likelihoods.log_likelihood("laplace", *arrays, 0.3)
 
 
 @pytest.fixture
@@ -119,7 +120,8 @@ def test_elbo_of_a_linear_gaussian_model_is_its_evidence():
     likelihood = likelihoods.log_likelihood(
       "gaussian", jnp.asarray(outputs), images, std
     ).mean()
-    return float(likelihood - kl_nats(mean, jnp.log(variance)))
+    divergence = kl_nats(jnp.asarray(mean), jnp.log(variance))
+    return float(likelihood - divergence)
 
   np.testing.assert_allclose(elbo(mean, variance), evidence, rtol=1e-10)
   # Any other posterior is a bound from below.

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
@@ -74,11 +75,16 @@ def start_images(run, config, count):
   labels = np.arange(24) % 3
   chosen = StartImages(split, model.spec, config.mode, count)
   rows = [
-    chosen.choose(config.seed, n, label) for n, label in enumerate(labels)
+    chosen.choose(config.seed, n, label)
+    for n, label in enumerate(labels.tolist())
   ]
   images = split.images[np.stack(rows, axis=1)]
   moved = [
-    np.asarray(augmented(config.seed, np.arange(24), some, model.spec.augment))
+    np.asarray(
+      augmented(
+        config.seed, jnp.arange(24), jnp.asarray(some), model.spec.augment
+      )
+    )
     for some in images
   ]
   return model, images, moved, labels
@@ -117,7 +123,8 @@ def test_mixed_images_lie_between_two_of_a_class(tiny_run, tmp_path):
   tokenizer = model.generator.tokenizer
   variables = model.weights["tokenizer"]
   latents = [
-    np.asarray(tokenizer.apply(variables, x, method="latents")) for x in moved
+    np.asarray(tokenizer.apply(variables, jnp.asarray(x), method="latents"))
+    for x in moved
   ]
   ids = model.encode(images_of(tmp_path, labels))
   assert ids.shape == (24, 2, 2)
@@ -127,7 +134,9 @@ def test_mixed_images_lie_between_two_of_a_class(tiny_run, tmp_path):
   for share in np.linspace(0.25, 0.75, 201, dtype=np.float32):
     mixed = share * latents[0] + (1 - share) * latents[1]
     made = model.decode(
-      np.asarray(tokenizer.apply(variables, mixed, method="quantize"))
+      np.asarray(
+        tokenizer.apply(variables, jnp.asarray(mixed), method="quantize")
+      )
     )
     found |= np.abs(made - got).max(axis=(1, 2, 3)) < 0.003
   assert found.mean() > 0.95

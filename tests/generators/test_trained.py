@@ -3,6 +3,7 @@
 import dataclasses
 import pickle
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -34,7 +35,7 @@ def test_encode_takes_pixels_and_floats_alike(model, split):
 def test_decoded_ids_are_the_reconstruction(model, split):
   images = split.images[:20] / 255
   tokenizer = model.generator.tokenizer
-  out = tokenizer.apply(model.weights["tokenizer"], images)
+  out = tokenizer.apply(model.weights["tokenizer"], jnp.asarray(images))
   expected = np.clip(np.asarray(out.outputs) + 0.5, 0, 1)
   others = model.decode(model.encode(images))
   np.testing.assert_allclose(others, expected, atol=1e-5)

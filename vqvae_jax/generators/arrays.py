@@ -14,7 +14,9 @@ from vqvae_jax.sharding import split
 BATCH = 250
 
 
-def image_keys(seed: int, numbers: Int[Array, " n"]) -> Key[Array, " n"]:
+def image_keys(
+  seed: int | Int[Array, ""], numbers: Int[Array, " n"]
+) -> Key[Array, " n"]:
   """Returns the key of each image, which depends on the seed and its number."""
   key = jax.random.key(seed)
   return jax.vmap(lambda n: jax.random.fold_in(key, n))(numbers)

@@ -31,8 +31,9 @@ from vqvae_jax.training import workdir as run_folder
 from vqvae_jax.training.digests import digest
 
 T = TypeVar("T")
-# Labels as users give them: names of classes, or positions from 0 on.
-Labels = Int[np.ndarray, " n"] | Sequence[Any] | Array
+# Labels as users give them: names of classes, or positions from 0 on. What is
+# `| Any` below is checked when it is used, with messages for users.
+Labels = np.ndarray | Array | Sequence[Any]
 # A function of a seed, the number of the first image and labels to images.
 Draw = Callable[[int, int, Int[np.ndarray, " b"]], UInt8[Array, "b h w c"]]
 
@@ -189,13 +190,13 @@ class Trained:
   def sample(
     self,
     labels: Labels,
-    seed: int = 0,
+    seed: int | Any = 0,
     *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float = 1.0,
-    guidance: float | None = None,
-    decode_steps: int | None = None,
+    temperature: float | Any = 1.0,
+    top_k: int | Any | None = None,
+    top_p: float | Any = 1.0,
+    guidance: float | Any | None = None,
+    decode_steps: int | Any | None = None,
   ) -> Float[np.ndarray, "n h w c"]:
     """Draws new images of these classes, float in [0, 1].
 
@@ -306,18 +307,16 @@ class Trained:
     return np.zeros(count, np.int32)
 
   def _fit(self):
-    """Fits what `draw` needs to the training images, on one device.
+    """Fits what `draw` needs to the training images.
 
-    Workers with more devices so find the same bytes.
+    This runs on one device, so that it gives the same bytes on any number.
     """
     train = run_images(self.config, self.spec, "train")
-    # Of one image of a class nothing can be fitted.
+    # A Gaussian needs two images.
     check_enough(train.labels, self.spec, "prior", 2)
     device = make_mesh([self.mesh.devices.flat[0]])
-    weights, encode = (
-      jax.device_get(self._first),
-      jax.jit(self.generator.encode),
-    )
+    weights = jax.device_get(self._first)
+    encode = jax.jit(self.generator.encode)
     latents = []
     for start in range(0, len(train), BATCH):
       batch = train.gather(np.arange(start, min(start + BATCH, len(train))))

@@ -114,7 +114,7 @@ class VQVAEGenerator(Generator):
   def latent_pictures(self, latents):
     height, width, _ = self.spec.image_shape
     rows, columns = self.prior.grid[:2]
-    # Of several ids at a position, the first one is shown.
+    # Where there are several ids at a position, the first one is shown.
     ids = latents.reshape(len(latents), rows, columns, -1)[..., 0]
     return {"ids": pictures.code_map(ids, height, width)}
 

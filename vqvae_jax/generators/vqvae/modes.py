@@ -97,7 +97,7 @@ def inpaint(trained, config: SampleConfig) -> Plan:
     return generator.decode(variables, drawn.reshape(ids.shape), labels)
 
   def outlines(numbers):
-    keys = image_keys(config.seed, np.asarray(numbers, np.int32))
+    keys = image_keys(config.seed, jnp.asarray(numbers, jnp.int32))
     return rectangle.outlines(keys)
 
   variation = Variation(
