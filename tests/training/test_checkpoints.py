@@ -206,8 +206,8 @@ def test_a_prior_of_another_tokenizer_is_refused(saved):
   other = {"codebook": UPON["codebook"] + 1e-3}
   message = refusal(restored, saved, 15, upon=other)
   assert "was not trained on the tokenizer that is loaded" in message
-  digest = digest(UPON)
-  checkpoints.load_model(saved, LIKE.best, built_upon=digest)
+  upon = digest(UPON)
+  checkpoints.load_model(saved, LIKE.best, built_upon=upon)
   refusal(checkpoints.load_model, saved, LIKE.best, built_upon="0" * 32)
 
 

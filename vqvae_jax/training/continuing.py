@@ -1,11 +1,12 @@
 """What a run that is continued may change, and what it must not."""
 
 import dataclasses
+import itertools
 
 from etils import epath
 
 from vqvae_jax.config import Config
-from vqvae_jax.config.generators import all_stages
+from vqvae_jax.config.generators import all_stages, stages_of
 from vqvae_jax.errors import RunError
 from vqvae_jax.training.checkpoints import latest_step
 from vqvae_jax.training.workdir import OF_A_COMMAND, RunInfo, read
