@@ -1,7 +1,7 @@
-"""Checkpoints of a stage. The only module that knows Orbax.
+"""Checkpoints of a stage. No other module imports Orbax.
 
 A checkpoint holds four items: `model`, the best weights, which is all that
-sampling loads; `training`, the rest of the state; `data`, the place in the
+sampling loads; `training`, the rest of the state; `data`, the position in the
 data; `digests`, checksums of the other three, which are compared whenever one
 of them is loaded. Orbax writes them under a temporary name and renames, so a
 checkpoint is whole or absent.
@@ -30,26 +30,26 @@ from vqvae_jax.training.state import TrainState
 
 KEEP = 2
 DIGESTS = "digests"
-# Suffix of checkpoints that a run no longer goes on from.
+# Suffix of checkpoints that a run does not continue from.
 SET_ASIDE = ".set-aside"
 
-# Orbax raises each error that it logs; the log alone would be a traceback on
-# the screen.
+# Orbax raises each error that it also logs. Without this filter the log would
+# put a traceback on the screen.
 logging.getLogger("absl").addFilter(
   lambda record: "orbax" not in pathlib.Path(record.pathname).parts
 )
 
 
 class Checkpoints:
-  """The checkpoints under one folder, the newest two of them kept."""
+  """The checkpoints in one folder, of which the newest two are kept."""
 
   def __init__(self, directory: epath.PathLike, built_upon: PyTree = None):
-    """Looks at the folder; nothing is written before the first `save`.
+    """Notes the folder; nothing is written before the first `save`.
 
     Args:
       directory: folder of the stage's checkpoints.
-      built_upon: arrays that the stage reads and does not change (the
-        tokenizer's, of a prior); their digest is kept with each checkpoint.
+      built_upon: arrays that the stage reads and does not change, such as the
+        tokenizer's for a prior. Their digest is kept with each checkpoint.
     """
     self._directory = epath.Path(directory).absolute()
     self._built_upon = digest(built_upon) if built_upon else None
@@ -69,11 +69,11 @@ class Checkpoints:
     return latest_step(self._directory)
 
   def save(self, state: TrainState, iterator: grain.DatasetIterator):
-    """Starts to write the state, which may be donated once this returns.
+    """Begins to write the state, which may be donated once this returns.
 
     Args:
       state: state of the training.
-      iterator: iterator over the training data, at the same place.
+      iterator: iterator over the training data, at the same position.
     """
     if self._checkpointer is None:
       self._checkpointer = ocp.training.Checkpointer(
@@ -81,7 +81,7 @@ class Checkpoints:
         preservation_policy=ocp.training.preservation_policies.LatestN(KEEP),
         cleanup_tmp_directories=True,
       )
-    # Before the first evaluation no weights are known to be the best.
+    # Before the first evaluation it is not known which weights are the best.
     known = bool(np.isfinite(state.best_loss))
     items = {
       "model": {
@@ -89,8 +89,8 @@ class Checkpoints:
         "step": state.best_step if known else state.step,
       },
       "training": state.replace(best={}),
-      # One number, the same in every process: Orbax would keep the iterator
-      # itself by process, for as many as there are now.
+      # This is one number, the same in every process. Orbax would store the
+      # iterator itself once for each of today's processes.
       "data": iterator.get_state(),
     }
     step = int(state.step)
@@ -102,10 +102,10 @@ class Checkpoints:
   def restore(
     self, like: TrainState, iterator: grain.DatasetIterator, step: int
   ) -> TrainState:
-    """The state of a step; `iterator` is moved to the same place.
+    """Returns the state of a step; `iterator` is moved to the same position.
 
     Args:
-      like: a state of the same shapes, dtypes and shardings.
+      like: state of the same shapes, dtypes and shardings.
       iterator: iterator over the same training data.
       step: step of the checkpoint.
 
@@ -125,7 +125,7 @@ class Checkpoints:
     return loaded["training"].replace(best=loaded["model"]["variables"])
 
   def set_aside_after(self, step: int) -> list[epath.Path]:
-    """Renames the checkpoints beyond a step, for training to go on from it.
+    """Renames the checkpoints after a step, so that training continues there.
 
     Returns:
       Their new paths.
@@ -152,7 +152,7 @@ def load_model(
   step: int | None = None,
   built_upon: str | None = None,
 ) -> tuple[PyTree, int]:
-  """The best weights of a stage and the step they are from.
+  """Loads the best weights of a stage.
 
   Args:
     directory: folder of the stage's checkpoints.
@@ -160,6 +160,9 @@ def load_model(
       `jax.ShapeDtypeStruct`s with shardings.
     step: step of the checkpoint, by default the newest.
     built_upon: digest of what the stage must have been trained on, if any.
+
+  Returns:
+    The variables, and the step that they are from.
 
   Raises:
     RunError: if there is no checkpoint, or it is damaged or does not fit.
@@ -183,7 +186,7 @@ def load_items(
   step: int,
   built_upon: str | None = None,
 ) -> dict[str, Any]:
-  """Items of a checkpoint, each compared with its digest.
+  """Loads items of a checkpoint and compares each with its digest.
 
   Args:
     directory: folder of the stage's checkpoints.
@@ -192,8 +195,8 @@ def load_items(
     built_upon: digest of what the stage must have been trained on, if any.
 
   Raises:
-    RunError: in one line, what is wrong with the checkpoint, and which is the
-      newest whole one that is left.
+    RunError: in one line, what is wrong with the checkpoint, and which older
+      one is whole.
   """
   there = steps(directory)
   if step not in there:
@@ -216,22 +219,22 @@ def load_items(
   elif built_upon and known["built_upon"] not in (None, built_upon):
     raise RunError(
       f"{directory / str(step)} was not trained on the tokenizer that is "
-      f"loaded; move {directory} away to train it anew, or take the tokenizer "
+      f"loaded; move {directory} away to train it again, or take the tokenizer "
       "that it was trained on with --from-step=tokenizer:STEP"
     )
   return loaded
 
 
 class _Damaged(Exception):
-  """A checkpoint that cannot be used; the message goes after its path."""
+  """A checkpoint cannot be used. The message follows its path."""
 
 
 class _Misfit(_Damaged):
-  """A whole checkpoint of other settings."""
+  """A checkpoint is whole, but of other settings or another version."""
 
 
 def _load(directory, items, step):
-  """Items and their digests, or None where an old version kept no digests."""
+  """Loads items; also returns digests, which old versions did not keep."""
   path = directory / str(step)
   for name in items:
     if not (path / name).is_dir():
@@ -241,7 +244,10 @@ def _load(directory, items, step):
     raise _renamed(known["step"])
   for name, item in items.items() if known else ():
     if known["layouts"].get(name) != layout(item):
-      raise _Misfit("does not fit the settings in config.json")
+      raise _Misfit(
+        "does not fit the settings in config.json, or another version of "
+        "vqvae_jax saved it"
+      )
   loaded = _load_quietly(
     path,
     items,
@@ -262,7 +268,7 @@ def _renamed(step):
 
 
 def _read_digests(path):
-  """What `digests` holds, or None where none was ever kept."""
+  """Returns what `digests` holds, or None if an old version saved none."""
   try:
     metadata = read_json(path / "_CHECKPOINT_METADATA")
     if DIGESTS not in metadata["item_handlers"]:
@@ -280,9 +286,10 @@ def _read_digests(path):
 
 
 def _load_quietly(path, items, hint):
-  """Loads items; all that Orbax has to say becomes one error.
+  """Loads items; whatever Orbax reports becomes one error.
 
-  Its threads print tracebacks of their own, some when they are collected.
+  Its threads print tracebacks of their own, some of them when they are
+  collected.
   """
   hooks = sys.unraisablehook, threading.excepthook
   loop = logging.getLogger("asyncio")
@@ -294,7 +301,7 @@ def _load_quietly(path, items, hint):
       try:
         return ocp.load_checkpointables(path, items)
       except Exception as error:
-        # Whatever Orbax makes of a damaged file: it lists no errors.
+        # Orbax does not document what it raises for a damaged file.
         reason = told_in_one_line(error) or f"it cannot be read{hint}"
       gc.collect()
   finally:
@@ -304,7 +311,7 @@ def _load_quietly(path, items, hint):
 
 
 def _way_out(directory, items, broken, damage):
-  """What to do instead of loading the broken checkpoint."""
+  """Says what to do instead of loading the broken checkpoint."""
   for step in reversed(steps(directory)):
     if step == broken:
       continue
@@ -313,25 +320,26 @@ def _way_out(directory, items, broken, damage):
     except _Damaged:
       continue
     return (
-      f"step {step} is whole: --from-step={directory.name}:{step} goes on "
+      f"step {step} is whole: --from-step={directory.name}:{step} continues "
       "from there"
     )
   if isinstance(damage, _Misfit):
     return (
       "restore config.json if it was changed, or move "
-      f"{directory} away and train that stage anew"
+      f"{directory} away and train that stage again"
     )
   return (
     "no whole checkpoint is left; restore it from a copy, or move "
-    f"{directory} away and train that stage anew"
+    f"{directory} away and train that stage again"
   )
 
 
 def steps(directory: epath.PathLike) -> list[int]:
-  """Steps of the checkpoints in a folder, whole or damaged, in order.
+  """Returns the steps of the checkpoints in a folder, in order.
 
-  A killed process leaves none that is not whole: the rename comes last. Where
-  there is no renaming (`gs://...`), a file says that all is written.
+  A killed process leaves no partial checkpoint, because Orbax renames the
+  folder last. Stores such as `gs://` cannot rename; there a file says that
+  everything is written.
   """
   directory = epath.Path(directory)
   if not directory.is_dir():
@@ -348,19 +356,19 @@ def steps(directory: epath.PathLike) -> list[int]:
 
 
 def latest_step(directory: epath.PathLike) -> int | None:
-  """Step of the newest checkpoint in a folder, or None."""
+  """Returns the step of the newest checkpoint in a folder, or None."""
   return max(steps(directory), default=None)
 
 
 def abstract(tree: PyTree) -> PyTree:
-  """Shapes, dtypes and shardings of a tree's arrays."""
+  """Returns shapes, dtypes and shardings of the arrays of a tree."""
   return jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree
   )
 
 
 def _free(path):
-  """The path, or with a number if something is there already."""
+  """Returns the path, with a number if it exists already."""
   number, free = 1, path
   while free.exists():
     number, free = number + 1, path.with_name(f"{path.name}-{number}")

@@ -1,4 +1,4 @@
-"""What a run that is continued may change, and what it must not."""
+"""Checks that a continued run has the settings and images of the first one."""
 
 import dataclasses
 import itertools
@@ -11,8 +11,8 @@ from vqvae_jax.errors import RunError
 from vqvae_jax.training.checkpoints import latest_step
 from vqvae_jax.training.workdir import OF_A_COMMAND, RunInfo, read
 
-# What a resumed run may change: how long, how often, and where things are.
-# The images are known by their digest, and `augment` by what `auto` came to.
+# Settings that may change: how long, how often, and where things are. Images
+# are compared by their digest, and `augment` by what `auto` stands for.
 CHANGEABLE = {
   *OF_A_COMMAND,
   "data_dir",
@@ -30,7 +30,7 @@ _LISTED = 5
 
 
 def check_same_run(workdir: epath.PathLike, new: RunInfo):
-  """Refuses to go on with another model or other images.
+  """Refuses to continue with another model or other images.
 
   Raises:
     RunError: see `check_settings` and `check_data`.
@@ -40,7 +40,7 @@ def check_same_run(workdir: epath.PathLike, new: RunInfo):
 
 
 def check_settings(workdir: epath.PathLike, new: Config):
-  """Refuses to go on with another model; needs no data.
+  """Refuses to continue with another model; needs no data.
 
   Settings of a stage that has no checkpoint yet may still change.
 
@@ -62,7 +62,7 @@ def check_settings(workdir: epath.PathLike, new: Config):
   if not trained:
     return
   names = old.dataset, new.dataset
-  # Names are of one set each; paths may have moved.
+  # A name without a colon stands for one set; a path may have moved.
   if names[0] != names[1] and not any(":" in name for name in names):
     raise RunError(_other_images(workdir, *names))
   differences = _differences(
@@ -75,11 +75,11 @@ def check_settings(workdir: epath.PathLike, new: Config):
     raise RunError(
       f"{workdir} was trained with other settings: "
       f"{'; '.join(differences[:_LISTED])}{f'; and {more} more' * (more > 0)}. "
-      f"--resume={workdir} goes on with those, or use another --workdir"
+      f"--resume={workdir} continues with those, or use another --workdir"
     )
   for stage, later in itertools.pairwise(stages_of(new.model)):
     steps = getattr(new, stage).steps
-    # One that stopped early has fewer steps than it was asked for.
+    # A tokenizer that stopped early has fewer steps than were asked for.
     asked = max(trained.get(stage, 0), getattr(old, stage).steps)
     if later in trained and new.stage in ("all", stage) and steps > asked:
       raise RunError(
@@ -90,7 +90,7 @@ def check_settings(workdir: epath.PathLike, new: Config):
 
 
 def check_data(workdir: epath.PathLike, new: RunInfo):
-  """Refuses to go on with other images, wherever they are.
+  """Refuses to continue with other images, wherever they are.
 
   Raises:
     RunError: naming the data sets.
@@ -109,7 +109,7 @@ def check_data(workdir: epath.PathLike, new: RunInfo):
 
 
 def _trained(workdir):
-  """Newest steps of the stages that have checkpoints."""
+  """Returns the newest step of each stage that has checkpoints."""
   found = {s: latest_step(workdir / s) for s in all_stages()}
   return {stage: step for stage, step in found.items() if step is not None}
 

@@ -14,10 +14,10 @@ FIELDS = ("step", "built_upon", "items", "layouts")
 
 
 class Digests:
-  """The item that holds the digests of the others, for Orbax to save.
+  """The item with the digests of the other items, for Orbax to save.
 
-  The arrays are copied before the training goes on, and summed while Orbax
-  writes them.
+  The arrays are copied before the training continues; their digests are
+  computed while Orbax writes them.
   """
 
   def __init__(self, step: int, items: PyTree, built_upon: str | None):
@@ -26,7 +26,7 @@ class Digests:
     self._built_upon = built_upon
 
   async def save(self, directory) -> Awaitable[None]:
-    # All arrays are replicated, so process 0 has every one of them.
+    # All arrays are replicated, so process 0 has all of them.
     if jax.process_index():
       return _nothing()
     return self._write(directory, jax.tree.map(np.array, self._items))
@@ -51,10 +51,10 @@ async def _nothing():
 
 
 def digest(tree: PyTree) -> str:
-  """Hex digest of a tree's arrays: names, dtypes, shapes and bytes.
+  """Returns a hex digest of a tree: names, dtypes, shapes and bytes of arrays.
 
-  Equal for equal arrays wherever they are stored; a checkpoint's files are
-  not, since Orbax names some of them at random.
+  Equal arrays have equal digests wherever they are stored. The files of a
+  checkpoint do not, since Orbax names some of them at random.
   """
   sha = hashlib.sha256()
   for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
@@ -65,7 +65,7 @@ def digest(tree: PyTree) -> str:
 
 
 def layout(tree: PyTree) -> str:
-  """Hex digest of the names, dtypes and shapes alone of a tree's arrays."""
+  """Returns a hex digest of the names, dtypes and shapes of a tree's arrays."""
   sha = hashlib.sha256()
   for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
     leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)

@@ -26,14 +26,14 @@ _WRITTEN = (
 
 @contextlib.contextmanager
 def lock(workdir: epath.PathLike, flag: str = "--workdir") -> Iterator[None]:
-  """Makes the folder and holds it for this process.
+  """Makes the run folder and locks it for this process.
 
-  The system frees it if the process dies. A folder that is no run when the
-  block ends is left as it was found. Remote folders (`gs://...`) have no locks
-  and are not locked.
+  The system frees the lock if the process dies. Folders that were made here
+  are removed again if they are empty at the end. Remote folders (`gs://...`)
+  have no locks.
 
   Raises:
-    RunError: if another run holds it.
+    RunError: if another process holds it, or if it cannot be made.
   """
   folder = epath.Path(workdir)
   if is_remote(workdir):
@@ -42,7 +42,8 @@ def lock(workdir: epath.PathLike, flag: str = "--workdir") -> Iterator[None]:
     return
   missing = [p for p in (folder, *folder.parents) if not p.exists()]
   with contextlib.ExitStack() as stack:
-    # After the lock: nothing is left to be refused later.
+    # This runs after the lock is freed, so that a refused command leaves no
+    # folder behind that a later one would refuse.
     stack.callback(_remove_empty, missing)
     try:
       folder.mkdir(parents=True, exist_ok=True)
@@ -69,8 +70,8 @@ def check_place(workdir: epath.PathLike):
   """Refuses a folder that cannot be written to, before any work.
 
   Raises:
-    RunError: if it is a file or below one, on a read-only disk, or if it holds
-      links, which a run does not write through.
+    RunError: if it is a file or inside one, if the disk is read-only, or if the
+      folder holds links, which a run does not write through.
   """
   folder = epath.Path(workdir)
   if is_remote(workdir):
@@ -92,13 +93,13 @@ def check_place(workdir: epath.PathLike):
   if link:
     raise RunError(
       f"{link} is a link, and a run does not write through links inside its "
-      "folder; put what it points to in its place, or make the whole run "
+      "folder; replace it with what it points to, or make the whole run "
       "folder a link"
     )
 
 
 def _written(folder):
-  """Paths of what is there of the files and folders that a run writes."""
+  """Yields the paths that exist of those that a run writes."""
   for name in _WRITTEN:
     yield folder / name
     for place, folders, names in os.walk(folder / name):

@@ -1,6 +1,6 @@
-"""The run folder: its configuration, its lock, what may change on resuming.
+"""The run folder and its configuration.
 
-config.json      settings, and what is known of the data
+config.json      settings, and the specification of the data
 tokenizer/       checkpoints of a stage; train/ and validation/ for TensorBoard
 prior/           the same of the next stage; other generators have other names
 metrics.jsonl    one line for each reported step
@@ -21,7 +21,7 @@ from vqvae_jax.errors import ConfigError, RunError, UserError
 from vqvae_jax.files import expand, is_remote, pretty_json, read_json, replace
 from vqvae_jax.training.checkpoints import latest_step
 
-# Of one command, not of the run.
+# Settings of one command, not of the run.
 OF_A_COMMAND = (
   "workdir",
   "resume",
@@ -32,7 +32,7 @@ OF_A_COMMAND = (
   "num_processes",
   "process_index",
 )
-# Differences or runs that a message lists.
+# Runs that a message lists.
 _LISTED = 5
 
 
@@ -47,11 +47,11 @@ class RunInfo:
 def steps_asked(
   folder: epath.PathLike, model: str, text: str | None
 ) -> dict[str, int]:
-  """Steps that `--from-step` asks for, by the name of the stage.
+  """Returns the steps that `--from-step` asks for, by stage.
 
   Args:
-    folder: the run folder.
-    model: name of its model.
+    folder: path of the run folder.
+    model: name of the model.
     text: value of the flag.
 
   Raises:
@@ -74,10 +74,10 @@ def steps_asked(
 
 
 def read(workdir: epath.PathLike) -> RunInfo:
-  """The configuration of a run.
+  """Reads the configuration of a run.
 
   Raises:
-    RunError: if the folder is no run of ours.
+    RunError: if the folder is not a run folder.
   """
   folder = expand(workdir)
   path = folder / "config.json"
@@ -104,7 +104,7 @@ def read(workdir: epath.PathLike) -> RunInfo:
 
 
 def _runs_beside(folder):
-  """Which runs there are, for a message."""
+  """Lists the runs nearby, for a message."""
   places = dict.fromkeys([folder.parent, epath.Path("runs")])
   found = [
     str(path.parent)
@@ -119,7 +119,7 @@ def _runs_beside(folder):
 
 
 def _spec(values):
-  """The specification of the data, each field of its type."""
+  """Returns the specification of the data, with the type of each field checked."""
   if not isinstance(values, dict):
     raise ConfigError("data is not a group of fields")
   kinds = {field.name: field.type for field in dataclasses.fields(DataSpec)}
@@ -143,7 +143,7 @@ def _spec(values):
 
 
 def _fits(value, kind):
-  """Whether a value of JSON is of a field's type."""
+  """Returns whether a JSON value has the type of a field."""
   if isinstance(kind, types.UnionType):
     return any(_fits(value, option) for option in get_args(kind))
   if get_origin(kind) is tuple:
@@ -161,13 +161,13 @@ def _fits(value, kind):
 
 
 def resumed_config(run: epath.PathLike) -> Config:
-  """The settings of a run, to go on with where it is now.
+  """Returns the settings of a run, to continue it where it is now.
 
   Args:
-    run: the run folder.
+    run: path of the run folder.
 
   Raises:
-    RunError: if it is no run folder.
+    RunError: if it is not a run folder.
   """
   defaults = {f.name: f.default for f in dataclasses.fields(Config)}
   return dataclasses.replace(
@@ -178,7 +178,7 @@ def resumed_config(run: epath.PathLike) -> Config:
 
 
 def write(workdir: epath.PathLike, info: RunInfo):
-  """Puts the configuration on record, whole or not at all."""
+  """Writes the configuration, whole or not at all."""
   config = dataclasses.replace(info.config, resume=None, from_step=None)
   values = {
     "config": dataclasses.asdict(config),
