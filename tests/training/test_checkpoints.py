@@ -128,7 +128,7 @@ def test_every_damaged_file_is_told_or_changes_nothing(saved, tmp_path, capfd):
         message = str(error)
         assert message.startswith(f"{folder}/15 "), case
         assert message.endswith(
-          "step 10 is whole: --from-step=prior:10 goes on from there"
+          "step 10 is whole: --from-step=prior:10 continues from there"
         ), case
         assert "\n" not in message, case
         told.add((every, name))

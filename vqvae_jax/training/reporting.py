@@ -43,14 +43,14 @@ class Reporter:
 
     Args:
       workdir: path of the run folder.
-      stage: name of the stage in the metrics, and of its folder in `workdir`.
+      stage: name of the stage in the metrics, and of its folder.
       start: the last step that was done.
       steps: total number of steps.
       batch_size: number of images in a step.
       console: where progress goes.
       title: name of the stage on the screen.
-      likelihood: likelihood of the tokenizer's pixels, which decides the unit of
-        its error.
+      likelihood: likelihood of the tokenizer's pixels, which decides the unit
+        of its error.
       eval_every: number of steps between two evaluations.
       later: expected seconds of the stages that follow.
     """
@@ -81,8 +81,8 @@ class Reporter:
     # Object stores (gs://...) cannot append to a file.
     self._appends = not is_remote(workdir)
     self._waiting: list[str] = []
-    # With two runs, TensorBoard draws both in one chart. Each stage has a folder
-    # of its own, because events after `start` are dropped from a whole folder.
+    # With two runs, TensorBoard draws both in one chart. Each stage has a
+    # folder of its own, because events after `start` are dropped by folder.
     self._boards = {
       run: _open_board(self._workdir / stage / run, start)
       for run in ("train", "validation")

@@ -119,7 +119,7 @@ def _runs_beside(folder):
 
 
 def _spec(values):
-  """Returns the specification of the data, with the type of each field checked."""
+  """Returns the specification of the data; checks the type of each field."""
   if not isinstance(values, dict):
     raise ConfigError("data is not a group of fields")
   kinds = {field.name: field.type for field in dataclasses.fields(DataSpec)}
