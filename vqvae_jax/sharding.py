@@ -29,8 +29,8 @@ def start_processes(
 ) -> None:
   """Makes this process one of several that compute together.
 
-  Call this before anything else in JAX. On a Cloud TPU pod, and on clusters that
-  JAX detects (Slurm, Open MPI), no argument is needed.
+  Call this before anything else in JAX. No argument is needed on a Cloud TPU
+  pod, and on clusters that JAX detects (Slurm, Open MPI).
 
   Args:
     coordinator: address of process 0, `host:port`.
