@@ -62,7 +62,7 @@ def our_step(images):
   from vqvae_jax.config import Config, TokenizerConfig
   from vqvae_jax.data import DataSpec
   from vqvae_jax.generators.vqvae.tokenizer import TokenizerTask
-  from vqvae_jax.training import state as st
+  from vqvae_jax.training.state import init_state, make_train_step
 
   config = Config(
     batch_size=BATCH,
@@ -97,10 +97,10 @@ def our_step(images):
   task = TokenizerTask(config, spec)
   key = jax.random.key(0)
   batch = jax.device_put({"image": images, "label": np.zeros(BATCH, np.int32)})
-  init = functools.partial(st.init_state, task, config.tokenizer)
+  init = functools.partial(init_state, task, config.tokenizer)
   state = jax.jit(init)(batch, key)
   train_step = jax.jit(
-    st.make_train_step(task, config.tokenizer), donate_argnums=1
+    make_train_step(task, config.tokenizer), donate_argnums=1
   )
 
   def step():

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from vqvae_jax.config import SampleConfig
 from vqvae_jax.errors import RunError
-from vqvae_jax.training import reporting, workdir
+from vqvae_jax.training import continuing, place, reporting, workdir
 
 
 class Bucket(MemoryFileSystem):
@@ -105,8 +105,8 @@ def test_run_folder_keeps_settings_and_metrics(bucket, tiny_run, monkeypatch):
   folder = f"{bucket}/run"
   epath.Path(folder).mkdir(parents=True, exist_ok=True)
   info = workdir.read(tiny_run[0])
-  with workdir.lock(folder):
-    workdir.check_same_run(folder, info)
+  with place.lock(folder):
+    continuing.check_same_run(folder, info)
     workdir.write(folder, info)
   assert workdir.read(folder) == info
   report(folder, 0, 6)

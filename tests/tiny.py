@@ -18,6 +18,7 @@ from vqvae_jax.config import (
 from vqvae_jax.jobs import generate
 from vqvae_jax.runs import train
 from vqvae_jax.training import checkpoints
+from vqvae_jax.training.digests import digest
 
 CLASSES = 3
 
@@ -90,4 +91,4 @@ def state_digest(folder, stage: str) -> str:
     for item in ("model", "training", "data")
   }
   assert arrays["data"]["next_index"] == step
-  return f"{step} {checkpoints.digest(arrays)}"
+  return f"{step} {digest(arrays)}"

@@ -1,4 +1,4 @@
-"""Paths that users write, locks, and files that are whole or absent."""
+"""Paths that users give, locks, and files that are whole or absent."""
 
 import contextlib
 import json
@@ -16,22 +16,22 @@ from etils import epath
 from vqvae_jax.errors import RunError, UserError
 
 PARTIAL = ".partial"
-# Writing a small file takes no longer than this, in seconds.
+# Writing a small file takes less than this many seconds.
 ABANDONED = 600
 # Between two looks at a lock that another process holds, in seconds.
 LOCK_WAIT = 20
 
 
 def expand(path: epath.PathLike) -> epath.Path:
-  """A path as the user means it: `~` is the home folder.
+  """Returns a path in which `~` stands for the home folder.
 
-  A shell expands `~` at the start of a word only, so not in `--out=~/set`.
+  A shell expands `~` only at the start of a word, so not in `--out=~/set`.
   """
   return epath.Path(path).expanduser()
 
 
 def is_remote(path: epath.PathLike) -> bool:
-  """Whether a path is of a store such as `gs://`, which has no locks."""
+  """Returns whether a path is in a store such as `gs://`, without locks."""
   return "://" in os.fspath(path)
 
 
@@ -80,21 +80,21 @@ def lock(
     held.release()
 
 
-def replace(path: epath.Path, content: bytes):
+def replace(path: epath.Path, content: bytes) -> None:
   """Writes a file under another name, then renames it."""
   _replace(path, path.with_name(path.name + PARTIAL), content)
 
 
-def replace_shared(path: epath.Path, content: bytes):
-  """`replace` for a file that other workers may write at the same time."""
+def replace_shared(path: epath.Path, content: bytes) -> None:
+  """Does what `replace` does for a file that other workers may write, too."""
   owner = f"{_host()}-{os.getpid()}-{threading.get_ident()}"
   _replace(path, path.with_name(f"{path.name}{PARTIAL}-{owner}"), content)
 
 
 def left_behind(path: epath.Path) -> bool:
-  """Whether a partial file of `replace_shared` has lost its process.
+  """Returns whether the process of a partial file has ended.
 
-  Processes of other machines are taken for dead after `ABANDONED` seconds.
+  Processes of other machines are presumed dead after `ABANDONED` seconds.
   """
   found = re.fullmatch(rf".*{re.escape(PARTIAL)}-(.*)-(\d+)-\d+", path.name)
   if found is None:
@@ -120,14 +120,14 @@ def _replace(path, partial, content):
 
 
 def pretty_json(values: Any) -> bytes:
-  """JSON for people to read, with a line break at the end."""
+  """Returns indented JSON with a line break at the end."""
   return (json.dumps(values, indent=2) + "\n").encode()
 
 
 def read_json(
   path: epath.PathLike, kind: type[UserError] = RunError
 ) -> dict[str, Any]:
-  """The object that a JSON file holds.
+  """Reads the object in a JSON file.
 
   Args:
     path: path of the file.
@@ -155,7 +155,7 @@ def read_json(
 
 
 def _in_json(value):
-  """What a value is called in JSON, with an article."""
+  """Returns the name of a JSON type, with an article."""
   if value is None:
     return "null"
   if isinstance(value, bool):

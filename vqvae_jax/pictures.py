@@ -1,4 +1,4 @@
-"""Pictures of a training: reconstructions, samples, usage of the codebook."""
+"""Sample grids, pictures of ids and codebook usage, and PNG files."""
 
 import functools
 import io
@@ -15,13 +15,13 @@ from vqvae_jax.pixels import to_uint8
 # Small images are enlarged by a whole factor to about this many pixels.
 TARGET = 64
 GAP = 2
-# Of the names of rows and columns, in pixels.
+# Size of the names of rows and columns, in pixels.
 FONT_SIZE = 12
 LINE = FONT_SIZE + 3
 MAX_MARGIN = 160
-# A column with a name is at least so wide, if the name is.
+# A column is made this wide, if its name needs it.
 MIN_COLUMN = 64
-# A page with a title is at least so wide.
+# A grid with a title is at least this wide.
 MIN_TITLE = 320
 
 
@@ -32,14 +32,14 @@ def grid(
   column_names: Sequence[str] = (),
   title: str = "",
 ) -> UInt8[np.ndarray, "..."]:
-  """Images row by row on white, enlarged without blur where they are small.
+  """Returns a grid of images on white; small images are enlarged without blur.
 
-  A page with text is RGB. A name that the font cannot draw is replaced as by
+  A grid with text is RGB. Names that the font cannot draw are replaced by
   `legible`.
 
   Args:
-    images: the images, the first row first.
-    columns: images in a row.
+    images: images of the grid, row by row.
+    columns: number of images in a row.
     row_names: text to the left of each row; none for no margin.
     column_names: text above each column; none for no margin.
     title: text above everything; none for no margin.
@@ -51,7 +51,7 @@ def grid(
   font = _font()
   row_names, column_names = legible(row_names), legible(column_names)
   longest = max(map(font.getlength, column_names), default=0)
-  # No smaller than a line of text, where there is any.
+  # A row with a name is at least as high as a line of text.
   cell = (
     max(height, LINE * bool(row_names)),
     max(width, min(math.ceil(longest), MIN_COLUMN)),
@@ -72,7 +72,7 @@ def grid(
 
 
 def _with_names(page, cell, row_names, column_names, title):
-  """Adds margins with names at the left and above, and the title."""
+  """Adds names to the left and above, and the title."""
   height, width = cell
   font = _font()
   rows = [_lines(n, MAX_MARGIN, max(1, height // LINE)) for n in row_names]
@@ -105,10 +105,10 @@ def _with_names(page, cell, row_names, column_names, title):
 
 
 def legible(names: Sequence[str]) -> list[str]:
-  """Names of classes; the number stands for one that the font cannot draw."""
+  """Returns class names, or `class 3` for one that the font cannot draw."""
   found = []
   for number, name in enumerate(names):
-    # What one system stores as a letter is a letter and an accent on another.
+    # Some systems store an accented letter as two characters.
     name = unicodedata.normalize("NFC", " ".join(name.split()))
     drawn = all(
       ord(letter) in _letters()
@@ -121,7 +121,7 @@ def legible(names: Sequence[str]) -> list[str]:
 
 @functools.cache
 def _font_file():
-  # Matplotlib ships a font with more scripts than Pillow's own.
+  # The font that Matplotlib ships has more scripts than that of Pillow.
   import matplotlib
 
   return f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"
@@ -134,21 +134,21 @@ def _font():
 
 @functools.cache
 def _letters():
-  """The characters that the font has."""
+  """Returns the characters that the font has."""
   from matplotlib import ft2font
 
   return frozenset(ft2font.FT2Font(_font_file()).get_charmap())
 
 
 def _lines(name, width, count):
-  """The name in at most `count` lines, shortened if they do not hold it."""
+  """Returns a name in at most `count` lines, shortened if it is longer."""
   font, lines = _font(), []
   while name and len(lines) < count:
     end = len(name)
     while end > 1 and font.getlength(name[:end]) > width:
       end -= 1
     if end < len(name):
-      # After a space or the like, if one is near.
+      # Break after a space or a similar character, if one is near.
       breaks = [n for n in range(end // 2, end) if name[n] in " _-,."]
       end = breaks[-1] + 1 if breaks else end
     lines.append(name[:end].strip())
@@ -168,13 +168,13 @@ def pairs(
   names: tuple[str, str] | tuple[()] = (),
   column_names: Sequence[str] = (),
 ) -> UInt8[np.ndarray, "..."]:
-  """Rows of originals, each above the row of their counterparts.
+  """Returns a grid of rows of originals, each above a row of counterparts.
 
   Args:
     originals: images of the first, third, ... row.
     others: their counterparts, in the same order.
-    columns: images in a row.
-    names: what to call the two kinds of rows; none for no names.
+    columns: number of images in a row.
+    names: names of the two kinds of rows; none for no names.
     column_names: text above each column; none for no margin.
   """
   rows = []
@@ -191,16 +191,16 @@ def pairs(
 def code_map(
   ids: Int[np.ndarray, "n h w"], height: int, width: int
 ) -> UInt8[np.ndarray, "n y x 3"]:
-  """Ids as colours, a square for each, as large as the images.
+  """Returns ids as coloured squares, at the size of the images.
 
-  Codes have no order, so neighbours in number get unlike colours.
+  Codes have no order, so consecutive codes get different colours.
 
   Args:
-    ids: of each image.
-    height: of the images, a multiple of the rows of ids.
-    width: of the images, a multiple of the columns of ids.
+    ids: ids of each image.
+    height: height of the images, a multiple of the rows of ids.
+    width: width of the images, a multiple of the columns of ids.
   """
-  # Steps of the golden ratio keep hues apart, however many there are.
+  # Steps of the golden ratio keep any number of hues apart.
   hue = (ids * 0.618034) % 1
   value = 0.55 + 0.45 * ((ids * 0.381966 * 1.7) % 1)
   distance = np.abs((hue[..., None] * 6 + np.array([0, 4, 2])) % 6 - 3)
@@ -210,12 +210,12 @@ def code_map(
 
 
 def usage_plot(counts: Float[np.ndarray, "m k"]) -> UInt8[np.ndarray, "h w 3"]:
-  """How often each code is used, the commonest first, on a log axis.
+  """Returns a plot of how often each code is used, on a logarithmic axis.
 
   Args:
-    counts: of each code, a row for each id of a latent.
+    counts: count of each code, one row for each id of a latent.
   """
-  # Here, because this one picture's library takes a second to import.
+  # Imported here because it takes a second, and only this picture needs it.
   import matplotlib.figure
 
   counts = np.sort(np.ravel(counts))[::-1]
@@ -226,7 +226,7 @@ def usage_plot(counts: Float[np.ndarray, "m k"]) -> UInt8[np.ndarray, "h w 3"]:
   axes.stairs(share[:used], fill=True)
   axes.set_yscale("log")
   axes.set_xlim(0, len(counts))
-  axes.set_xlabel("codes, the commonest first")
+  axes.set_xlabel("codes, most frequent first")
   axes.set_ylabel("share of all ids")
   axes.set_title(f"{used} of {len(counts)} codes in use on validation images")
   buffer = io.BytesIO()
@@ -235,7 +235,7 @@ def usage_plot(counts: Float[np.ndarray, "m k"]) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def png(pixels: UInt8[np.ndarray, "h w c"]) -> bytes:
-  """PNG file of pixels with 1 or 3 channels."""
+  """Returns a PNG file of pixels with 1 or 3 channels."""
   buffer = io.BytesIO()
   image = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
   Image.fromarray(image).save(buffer, "PNG")

@@ -1,8 +1,8 @@
-"""How far a job is: lines that are redrawn, or lines now and then.
+"""Progress of long work, on a terminal and in logs.
 
-Whatever takes long says so through a `Meter`. On a terminal it is redrawn in
-its place; elsewhere (a pipe, a file, `TERM=dumb`) it prints a line with the
-time of day every `INTERVAL` seconds, and at least every `SILENCE` seconds while
+All long work shows its progress through a `Meter`. On a terminal the meter is
+redrawn; elsewhere (a pipe, a file, `TERM=dumb`) it prints a line with the time
+of day every `INTERVAL` seconds, and at least every `SILENCE` seconds while
 nothing is counted.
 """
 
@@ -20,11 +20,11 @@ from rich.text import Text
 
 # Seconds between two lines.
 INTERVAL = 10
-# At most so many seconds pass without a line.
+# At most this many seconds pass without a line.
 SILENCE = 25
-# Speeds are means over about so many seconds.
+# Speeds are means over about this many seconds.
 _WINDOW = 30
-# Characters of the bar, and of what stands to the right of the counts.
+# Characters of the bar, and of the columns to the right of the counts.
 _BAR = 24
 _RATE = 16
 _LEFT = 18
@@ -32,27 +32,27 @@ _LEFT = 18
 T = TypeVar("T")
 
 
-def print_anything():
-  """Lets the standard streams print names that their encoding lacks."""
+def print_anything() -> None:
+  """Lets the standard streams print characters that their encoding lacks."""
   for stream in (sys.stdout, sys.stderr):
     if hasattr(stream, "reconfigure"):
       stream.reconfigure(errors="backslashreplace")
 
 
 def redraws(console: Console) -> bool:
-  """Whether lines can be drawn anew: on a terminal that is not a dumb one."""
+  """Returns whether lines can be redrawn: on a terminal that is not dumb."""
   return console.is_interactive and console.file.isatty()
 
 
-def say(console: Console, text: str, *, whole: bool = False):
-  """Prints lines: on a terminal broken between words, elsewhere whole.
+def say(console: Console, text: str, *, whole: bool = False) -> None:
+  """Prints lines, which are broken between words on a terminal only.
 
-  Names may hold what `rich` would take for markup or emoji.
+  Text that looks like markup or emoji of `rich` is printed as it is.
 
   Args:
-    console: where to print.
+    console: where the lines go.
     text: one or several lines.
-    whole: never break, so that a command can be copied.
+    whole: whether lines are never broken, so that commands can be copied.
   """
   console.print(
     text,
@@ -64,7 +64,7 @@ def say(console: Console, text: str, *, whole: bool = False):
 
 
 def duration(seconds: float) -> str:
-  """Seconds as people say them: `44 s`, `9 min 44 s`, `2 h 5 min`."""
+  """Returns seconds in words: `44 s`, `9 min 44 s`, `2 h 5 min`."""
   seconds = max(0, round(seconds))
   units = [("day", 86_400), ("h", 3600), ("min", 60), ("s", 1)]
   for (large, size), (small, part) in zip(units, units[1:], strict=False):
@@ -77,17 +77,17 @@ def duration(seconds: float) -> str:
 
 
 def rate(per_second: float, unit: str) -> str:
-  """A speed with three digits: `2,260 images/s`, `12.7 images/s`."""
+  """Returns a speed in words: `2,260 images/s`, `12.7 images/s`."""
   decimals = 0 if per_second >= 99.5 else 1 if per_second >= 9.95 else 2
   return f"{per_second:,.{decimals}f} {unit}/s"
 
 
 class Meter:
-  """Counts things done, and shows how many, how fast, how long still.
+  """Counts finished items; shows their number, the speed and the time left.
 
   Attributes:
-    later: seconds of work that is known to follow, which count as left.
-    figures: what else to show, the most important first.
+    later: seconds of later work, which are added to the time left.
+    figures: other text to show, the most important first.
   """
 
   def __init__(
@@ -102,17 +102,17 @@ class Meter:
     wait: float = 0.0,
     phase: str | None = None,
   ):
-    """Prepares a meter; it shows itself while it is entered.
+    """Prepares a meter, which is shown while it is entered.
 
     Args:
-      console: where to show it.
+      console: where the meter is shown.
       what: name of the work.
-      total: number of things to count; None where nothing can be counted.
-      done: how many were done before.
-      unit: name of the things in the speed; by default the start of `what`.
-      per: units in each thing that is counted.
+      total: number of items; None if nothing can be counted.
+      done: number of items that were finished before.
+      unit: name of the unit of the speed, by default the first word of `what`.
+      per: number of units in each item.
       wait: seconds before anything is shown.
-      phase: what is done before the first thing is counted.
+      phase: name of the work before the first item is finished.
     """
     self.later = 0.0
     self.figures: Sequence[str] = ()
@@ -126,7 +126,7 @@ class Meter:
     self._redraws = redraws(console)
     self._phase = phase
     self._start = self._said = time.monotonic()
-    # When so many had been counted; phases stop this clock.
+    # Pairs of a time and the count at that time; phases stop this clock.
     self._marks = collections.deque()
     self._paused = 0.0
     self._over = False
@@ -137,7 +137,7 @@ class Meter:
       transient=total is None,
     )
     self._stopped = threading.Event()
-    # Where another line goes on, two may want to speak at once.
+    # Two threads may want to print at once.
     self._speaking = threading.Lock()
     self._watch = threading.Thread(target=self._keep_talking, daemon=True)
 
@@ -159,18 +159,18 @@ class Meter:
 
   @property
   def seconds(self) -> float:
-    """Since the meter was entered."""
+    """Seconds since the meter was entered."""
     return time.monotonic() - self._start
 
-  def advance(self, count: int):
-    """Adds `count` that are done."""
+  def advance(self, count: int) -> None:
+    """Adds `count` finished items."""
     self.reach(self._done + count)
 
-  def reach(self, done: int, *, aloud: bool = False):
-    """Sets how many are done in all; `aloud` prints a line in any case."""
+  def reach(self, done: int, *, aloud: bool = False) -> None:
+    """Sets the number of finished items; `aloud` always prints a line."""
     self._done = done
     now = time.monotonic() - self._paused
-    # From the first call on: before it, programs are compiled.
+    # The clock starts at the first call: before it, programs are compiled.
     if len(self._marks) > 1 and now - self._marks[-2][0] < 0.5:
       self._marks.pop()
     self._marks.append((now, done))
@@ -194,8 +194,7 @@ class Meter:
 
   @contextlib.contextmanager
   def phase(self, name: str) -> Iterator[None]:
-    """Names what is done instead of what is counted; its time is no part of
-    the speed."""
+    """Shows work other than the items; its time does not affect the speed."""
     start = time.monotonic()
     self._phase = name
     try:
@@ -206,7 +205,7 @@ class Meter:
 
   @property
   def speed(self) -> float:
-    """Things in a second, over the last half minute; 0 if not known yet."""
+    """Items per second over the last half minute; 0 if not known yet."""
     if len(self._marks) < 2:
       return 0.0
     (first, before), (last, after) = self._marks[0], self._marks[-1]
@@ -249,10 +248,10 @@ class Meter:
     return f"{duration(left)} left" if left >= 0.5 else ""
 
   def _drawn(self):
-    """One line with bar, speed and time, and below it the figures.
+    """Returns a line with bar, speed and time, and a line with the figures.
 
-    What does not fit is left out whole: first the speed, then the bar, then
-    the last figures; the time never.
+    Parts that do not fit are left out: first the speed, then the bar, then the
+    last figures. The time is always shown.
     """
     width = self._console.width
     count, time_left = self._count(" "), self._time()
@@ -278,7 +277,7 @@ class Meter:
     sign = "\u2501" if self._console.encoding.startswith("utf") else "-"
     line.append(" ")
     line.append(sign * whole, "green")
-    # Without colours the two could not be told apart.
+    # Without colours the two parts would look the same.
     rest = sign if self._console.color_system else " "
     line.append(rest * (width - whole), "bright_black")
 
@@ -290,13 +289,13 @@ class Meter:
 
 
 def working(console: Console, what: str) -> Meter:
-  """A meter for work without a count; quick work shows nothing."""
+  """Returns a meter for work without a count; quick work shows nothing."""
   return Meter(console, what, wait=1.0)
 
 
 def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-  """The items again; says on the standard error how far it is, if slow."""
-  # A console of its own, because standard error is another after a redirect.
+  """Yields the items; shows progress on the standard error if it is slow."""
+  # A new console, because the standard error may have been redirected.
   with Meter(Console(stderr=True), what, total, wait=2.0) as meter:
     for item in items:
       yield item

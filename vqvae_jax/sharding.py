@@ -1,8 +1,8 @@
-"""The device mesh and how arrays lie on it.
+"""The device mesh, and how arrays are laid out on it.
 
-One axis, `"data"`: parameters are replicated, batches are split along it.
-Under `jax.jit` the code sees global arrays, so sums over a batch are sums over
-all devices and no collective is written by hand.
+The mesh has one axis, `"data"`. Parameters are replicated, and batches are
+split along the axis. Under `jax.jit` the code sees global arrays, so sums over
+a batch are sums over all devices, and no collective is written by hand.
 """
 
 import sys
@@ -26,18 +26,18 @@ def start_processes(
   num_processes: int | None = None,
   process_index: int | None = None,
   wait_at_exit: int = 300,
-):
+) -> None:
   """Makes this process one of several that compute together.
 
-  To be called before anything else in JAX. On a Cloud TPU pod, and on clusters
-  that JAX knows (Slurm, Open MPI), nothing needs to be given.
+  Call this before anything else in JAX. No argument is needed on a Cloud TPU
+  pod, and on clusters that JAX detects (Slurm, Open MPI).
 
   Args:
     coordinator: address of process 0, `host:port`.
-    num_processes: how many there are.
-    process_index: of this one, from 0 on.
-    wait_at_exit: seconds that the first to end wait for the last; JAX ends
-      what is still at work then.
+    num_processes: number of processes.
+    process_index: index of this process, from 0 on.
+    wait_at_exit: seconds that processes wait for the last one at the end; JAX
+      then ends those that are still at work.
 
   Raises:
     ConfigError: if the processes do not find each other.
@@ -66,7 +66,7 @@ def start_processes(
 
 
 def local_rows(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """This process's consecutive rows of a global batch."""
+  """Returns this process's consecutive images of a global batch."""
   rows = {name: len(x) // jax.process_count() for name, x in batch.items()}
   return {
     name: x[jax.process_index() * rows[name] :][: rows[name]]
@@ -75,10 +75,10 @@ def local_rows(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def make_mesh(devices: list[jax.Device] | None = None) -> Mesh:
-  """A one-axis mesh over `devices`, by default all there are.
+  """Makes a one-axis mesh over `devices`, by default over all of them.
 
-  The axis is of type Auto: under JAX's newer default, Explicit, indexing the
-  codebook with sharded ids is an error.
+  The axis is of type Auto. With Explicit, the newer default of JAX, indexing
+  the codebook with sharded ids is an error.
   """
   devices = jax.devices() if devices is None else devices
   return jax.make_mesh(
@@ -87,21 +87,23 @@ def make_mesh(devices: list[jax.Device] | None = None) -> Mesh:
 
 
 def local_mesh() -> Mesh:
-  """The devices of this process alone."""
+  """Makes a mesh over the devices of this process."""
   return make_mesh(jax.local_devices())
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-  """Every device holds the whole array."""
+  """Returns the sharding in which every device holds the whole array."""
   return NamedSharding(mesh, PartitionSpec())
 
 
 def split(mesh: Mesh) -> NamedSharding:
-  """The leading axis is divided among the devices."""
+  """Returns the sharding that divides the first axis among the devices."""
   return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
 
 
-def check_batch(name: str, batch_size: int, accumulate: int, mesh: Mesh):
+def check_batch(
+  name: str, batch_size: int, accumulate: int, mesh: Mesh
+) -> None:
   """Raises `ConfigError` if the mesh cannot divide a (micro-)batch evenly."""
   if batch_size % (accumulate * mesh.size):
     micro = f" times accumulate {accumulate}" if accumulate > 1 else ""
@@ -112,7 +114,7 @@ def check_batch(name: str, batch_size: int, accumulate: int, mesh: Mesh):
 
 
 def to_global(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, Any]:
-  """Puts this process's rows of a batch on the devices as global arrays."""
+  """Puts this process's part of a batch on the devices as global arrays."""
   sharding = split(mesh)
   return {
     name: jax.make_array_from_process_local_data(sharding, rows)

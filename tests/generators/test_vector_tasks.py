@@ -16,8 +16,8 @@ from vqvae_jax.config import BaselineConfig, Config, from_dict
 from vqvae_jax.errors import ConfigError, Interrupted, RunError
 from vqvae_jax.generators import build
 from vqvae_jax.sharding import make_mesh, replicated, to_global
-from vqvae_jax.training import checkpoints, loop, workdir
-from vqvae_jax.training import state as st
+from vqvae_jax.training import checkpoints, continuing, loop, workdir
+from vqvae_jax.training.state import init_state, make_train_step
 
 BASELINE = BaselineConfig(
   latent_dim=3, hidden=6, steps=30, warmup_steps=3, learning_rate=3e-3
@@ -95,12 +95,12 @@ def step_of(model, devices, accumulate=1, **changes):
   mesh = make_mesh(jax.devices()[:devices])
   key = jax.device_put(jax.random.key(7), replicated(mesh))
   init = jax.jit(
-    lambda batch, key: st.init_state(task, config, batch, key),
+    lambda batch, key: init_state(task, config, batch, key),
     out_shardings=replicated(mesh),
   )
   state = init(to_global(draw_batch(0), mesh), key)
   before = jax.device_get(state)
-  step = jax.jit(st.make_train_step(task, config), donate_argnums=1)
+  step = jax.jit(make_train_step(task, config), donate_argnums=1)
   for seed in range(2):
     state, metrics = step((), state, to_global(draw_batch(seed), mesh), key)
   return before, jax.device_get(state), metrics
@@ -136,9 +136,9 @@ def test_statistics_of_micro_batches_are_averaged():
   config = dataclasses.replace(BASELINE, accumulate=2).resolve("dcgan")
   key, batch = jax.random.key(7), jax.tree.map(jnp.asarray, draw_batch(0))
   before = before.replace(
-    opt_state=st.optimizers.optimizer(config).init(before.params)
+    opt_state=states.optimizers.optimizer(config).init(before.params)
   )
-  after, _ = jax.jit(st.make_train_step(task, config))((), before, batch, key)
+  after, _ = jax.jit(make_train_step(task, config))((), before, batch, key)
   prepare_key, loss_key, _ = jax.random.split(jax.random.fold_in(key, 0), 3)
   inputs = task.prepare((), batch, prepare_key)
   loss = jax.jit(task.loss)
@@ -232,12 +232,12 @@ def test_settings_may_change_before_the_first_checkpoint_only(
 ):
   first = config(dataset, tmp_path, "vae")
   info = workdir.RunInfo(first, SPEC)
-  workdir.check_same_run(tmp_path, info)
+  continuing.check_same_run(tmp_path, info)
   workdir.write(tmp_path, info)
   other = dataclasses.replace(
     first, baseline=dataclasses.replace(first.baseline, hidden=4)
   )
-  workdir.check_same_run(tmp_path, workdir.RunInfo(other, SPEC))
+  continuing.check_same_run(tmp_path, workdir.RunInfo(other, SPEC))
   tiny.run(first)
   with pytest.raises(RunError, match="baseline.hidden was 8, now 4"):
     tiny.run(other)

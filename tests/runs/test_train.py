@@ -19,7 +19,7 @@ from tiny import read_metrics, state_digest
 from vqvae_jax.config import Config
 from vqvae_jax.config.generators import stages_of
 from vqvae_jax.errors import RunError
-from vqvae_jax.training import checkpoints, workdir
+from vqvae_jax.training import checkpoints, place, workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -166,12 +166,12 @@ def test_sigterm_saves_and_says_where_to_go_on(dataset, tmp_path):
 def test_a_second_run_in_one_folder_is_refused(dataset, tmp_path):
   config = tiny.config(dataset, tmp_path)
   with (
-    workdir.lock(tmp_path),
+    place.lock(tmp_path),
     pytest.raises(RunError, match="another run is at work in"),
   ):
     tiny.run(config)
   # The lock is free again, and nothing was left by the run that was refused.
-  with workdir.lock(tmp_path):
+  with place.lock(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [".lock"]
 
 

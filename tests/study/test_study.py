@@ -20,7 +20,7 @@ from vqvae_jax.errors import ConfigError, DataError, RunError
 from vqvae_jax.files import pretty_json
 from vqvae_jax.study import generators, run
 from vqvae_jax.study import seed as one_seed
-from vqvae_jax.training import workdir
+from vqvae_jax.training import place
 
 
 def table(out):
@@ -352,7 +352,7 @@ def test_a_refused_study_leaves_nothing_behind(dataset, tmp_path):
 
 def test_two_studies_at_once(whole, dataset):
   with (
-    workdir.lock(whole[0]),
+    place.lock(whole[0]),
     pytest.raises(RunError, match="another --out"),
   ):
     call(settings(dataset, whole[0]))

@@ -12,6 +12,7 @@ from vqvae_jax.errors import RunError
 from vqvae_jax.sharding import replicated
 from vqvae_jax.training import checkpoints
 from vqvae_jax.training.checkpoints import Checkpoints
+from vqvae_jax.training.digests import digest
 from vqvae_jax.training.state import TrainState
 
 
@@ -49,7 +50,7 @@ def state(step: int, size: int = 16) -> TrainState:
     best=best,
     best_loss=np.float32(1.5),
     best_step=count,
-    stale=count,
+    evals_without_improvement=count,
   )
   mesh = Mesh(np.array(jax.devices()[:1]), ("data",))
   return jax.device_put(made, replicated(mesh))
@@ -64,7 +65,7 @@ def restored(folder, step: int, like=LIKE, upon=UPON) -> str:
   """Digest of all that a checkpoint holds, the place in the data included."""
   place = Place()
   found = Checkpoints(folder, upon).restore(like, place, step)
-  return checkpoints.digest((found, place.index))
+  return digest((found, place.index))
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def refusal(call, *args, **kwargs) -> str:
 
 def test_what_was_saved_is_what_is_restored(saved):
   for step in (10, 15):
-    assert restored(saved, step) == checkpoints.digest((state(step), step))
+    assert restored(saved, step) == digest((state(step), step))
 
 
 def damages(content: bytes):
@@ -127,7 +128,7 @@ def test_every_damaged_file_is_told_or_changes_nothing(saved, tmp_path, capfd):
         message = str(error)
         assert message.startswith(f"{folder}/15 "), case
         assert message.endswith(
-          "step 10 is whole: --from-step=prior:10 goes on from there"
+          "step 10 is whole: --from-step=prior:10 continues from there"
         ), case
         assert "\n" not in message, case
         told.add((every, name))
@@ -205,8 +206,8 @@ def test_a_prior_of_another_tokenizer_is_refused(saved):
   other = {"codebook": UPON["codebook"] + 1e-3}
   message = refusal(restored, saved, 15, upon=other)
   assert "was not trained on the tokenizer that is loaded" in message
-  digest = checkpoints.digest(UPON)
-  checkpoints.load_model(saved, LIKE.best, built_upon=digest)
+  upon = digest(UPON)
+  checkpoints.load_model(saved, LIKE.best, built_upon=upon)
   refusal(checkpoints.load_model, saved, LIKE.best, built_upon="0" * 32)
 
 
@@ -245,7 +246,7 @@ def test_the_digest_is_of_the_state_that_was_saved(tmp_path):
   folder = tmp_path / "prior"
   change = jax.jit(lambda s: jax.tree.map(lambda x: x + 1, s), donate_argnums=0)
   now = state(3, size=400)
-  expected = checkpoints.digest((now, 3))
+  expected = digest((now, 3))
   with Checkpoints(folder) as kept:
     kept.save(now, Place(3))
     for _ in range(5):

@@ -19,7 +19,7 @@ from bars import (
 )
 
 from vqvae_jax.sharding import make_mesh, replicated, to_global
-from vqvae_jax.training import state as st
+from vqvae_jax.training.state import init_state, make_select, make_train_step
 
 pytestmark = pytest.mark.usefixtures("drawn_weights")
 KEY = 7
@@ -34,13 +34,13 @@ def run(task, config, batches, mesh=None):
   """The states before each step and after the last, and each step's metrics."""
   mesh = mesh or make_mesh(jax.devices()[:1])
   init = jax.jit(
-    lambda batch, key: st.init_state(task, config, batch, key),
+    lambda batch, key: init_state(task, config, batch, key),
     out_shardings=replicated(mesh),
   )
   key = jax.device_put(jax.random.key(KEY), replicated(mesh))
   frozen = jax.device_put(task.frozen, replicated(mesh))
   state = init(to_global(batches[0], mesh), key)
-  step = jax.jit(st.make_train_step(task, config), donate_argnums=1)
+  step = jax.jit(make_train_step(task, config), donate_argnums=1)
   states, metrics = [snapshot(state)], []
   for batch in batches:
     before = state
@@ -104,7 +104,7 @@ def test_one_device_equals_eight_after_fifty_steps(quantizer, float64):
   task = tokenizer_task(config, spec, jnp.float64)
   one, metrics_one = run(task, config, batches)
   eight, metrics_eight = run(task, config, batches, make_mesh())
-  for leaf in jax.tree.leaves(one[-1].params | one[-1].collections):
+  for leaf in jax.tree.leaves(one[-1].variables):
     assert leaf.dtype in (np.float64, np.int32)
   assert int(one[-1].step) == 50
   assert_same(one[-1], eight[-1])
@@ -164,10 +164,10 @@ def test_a_batch_twice_gives_the_same_update(quantizer, float64):
   once = draw_batch(0)
   twice = {name: np.concatenate([x, x]) for name, x in once.items()}
   task = tokenizer_task(config, dtype=jnp.float64)
-  state = jax.jit(functools.partial(st.init_state, task, config))(
+  state = jax.jit(functools.partial(init_state, task, config))(
     once, jax.random.key(KEY)
   )
-  step = jax.jit(st.make_train_step(task, config))
+  step = jax.jit(make_train_step(task, config))
   results = [step((), state, b, jax.random.key(KEY)) for b in (once, twice)]
   (a, metrics_a), (b, metrics_b) = jax.device_get(results)
   assert largest_difference(a.params, jax.device_get(state.params)) > 5e-4
@@ -185,13 +185,13 @@ def test_types_of_the_state_never_change(quantizer, dtype):
   )
   task = tokenizer_task(config, dtype=dtype)
   batch, key = draw_batch(0), jax.random.key(KEY)
-  init = functools.partial(st.init_state, task, config)
+  init = functools.partial(init_state, task, config)
   state = jax.eval_shape(init, batch, key)
   stepped, _ = jax.eval_shape(
-    st.make_train_step(task, config), (), state, batch, key
+    make_train_step(task, config), (), state, batch, key
   )
   loss = jax.ShapeDtypeStruct((), jnp.float32)
-  selected = jax.eval_shape(st.make_select(config), stepped, loss)
+  selected = jax.eval_shape(make_select(task, config), stepped, loss)
 
   def types(tree):
     leaves = jax.tree_util.tree_leaves_with_path(tree)

@@ -154,7 +154,7 @@ def test_the_training_goes_on_with_the_step_that_was_timed(caplog):
   same = jax.tree.map(
     lambda a, b: bool((a == b).all()),
     variables,
-    {"params": state.params, **state.collections},
+    state.variables,
   )
   assert all(jax.tree.leaves(same))
 

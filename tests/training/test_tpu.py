@@ -19,7 +19,7 @@ from jax.sharding import AxisType, Mesh
 
 from vqvae_jax.priors import Sampling, sample
 from vqvae_jax.sharding import replicated, split
-from vqvae_jax.training import state as st
+from vqvae_jax.training.state import init_state, make_train_step
 
 BATCH = 64
 COLLECTIVES = (
@@ -53,10 +53,10 @@ def compiled_step(task, config, mesh):
   batch = draw_batch(0, BATCH)
   key = jax.eval_shape(lambda: jax.random.key(0))
   state = jax.eval_shape(
-    lambda batch, key: st.init_state(task, config, batch, key), batch, key
+    lambda batch, key: init_state(task, config, batch, key), batch, key
   )
   everywhere = replicated(mesh)
-  step = jax.jit(st.make_train_step(task, config), donate_argnums=1)
+  step = jax.jit(make_train_step(task, config), donate_argnums=1)
   compiled = step.lower(
     shapes(task.frozen, everywhere),
     shapes(state, everywhere),

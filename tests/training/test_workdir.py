@@ -163,7 +163,7 @@ def test_resume_takes_the_settings_of_the_run(run, monkeypatch):
   same = dataclasses.replace(recorded, workdir=str(run), resume=str(run))
   assert config == same
   changed = dataclasses.replace(config, seed=5)
-  assert f"--resume={run} goes on with those" in refusal(tiny.run, changed)
+  assert f"--resume={run} continues with those" in refusal(tiny.run, changed)
   with pytest.raises(ConfigError, match="both name the run folder"):
     dataclasses.replace(config, workdir="elsewhere")
   # Another machine's processes are not those of this command.

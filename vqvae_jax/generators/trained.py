@@ -28,7 +28,7 @@ from vqvae_jax.generators.weights import load_stage
 from vqvae_jax.pixels import to_uint8
 from vqvae_jax.sharding import make_mesh, split
 from vqvae_jax.training import workdir as run_folder
-from vqvae_jax.training.checkpoints import digest
+from vqvae_jax.training.digests import digest
 
 T = TypeVar("T")
 # Labels as users give them: names of classes, or positions from 0 on. What is

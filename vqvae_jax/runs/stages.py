@@ -11,7 +11,7 @@ from vqvae_jax.data import Data, DataSpec
 from vqvae_jax.generators import GENERATORS, Generator, Stage, build
 from vqvae_jax.machine import memory_bytes
 from vqvae_jax.sharding import check_batch
-from vqvae_jax.training import plan
+from vqvae_jax.training import plan, sizes
 from vqvae_jax.training.programs import Programs
 from vqvae_jax.training.state import Task
 
@@ -91,7 +91,7 @@ def check_image_size(config: Config, mesh: Mesh) -> None:
   if size is None:
     return
   # One image, of one channel if that is not known yet.
-  plan.check_image_fits(size, config.channels or 1, memory_bytes(mesh))
+  sizes.check_image_fits(size, config.channels or 1, memory_bytes(mesh))
   GENERATORS[config.model].check_image_size(config, size)
 
 
@@ -104,7 +104,7 @@ def check_sizes(config: Config, spec: DataSpec, mesh: Mesh) -> None:
   memory = memory_bytes(mesh)
   for stage in asked(config, build(config, spec)):
     own = stage.settings.batch_size
-    plan.check_batch_fits(
+    sizes.check_batch_fits(
       "--batch-size" if own is None else f"--{stage.name}.batch-size",
       own or config.batch_size,
       spec,
@@ -112,7 +112,7 @@ def check_sizes(config: Config, spec: DataSpec, mesh: Mesh) -> None:
       mesh.size,
     )
     count = parameters(stage.name, config, spec, mesh)
-    plan.check_model_fits(stage.name, stage.settings, count, memory)
+    sizes.check_model_fits(stage.name, stage.settings, count, memory)
 
 
 def parameters(name: str, config: Config, spec: DataSpec, mesh: Mesh) -> int:

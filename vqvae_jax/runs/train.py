@@ -24,8 +24,8 @@ from vqvae_jax.progress import say, working
 from vqvae_jax.runs import stages
 from vqvae_jax.runs.summary import advice, introduction, summary
 from vqvae_jax.sharding import make_mesh, start_processes
-from vqvae_jax.training import checkpoints, plan, workdir
-from vqvae_jax.training.loop import run_stage
+from vqvae_jax.training import checkpoints, continuing, place, plan, workdir
+from vqvae_jax.training.loop import StageRun, run_stage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,7 @@ def train(
   """
   keep_freed_memory()
   folder = expand(config.resolve_workdir())
-  workdir.check_place(folder)
+  place.check_place(folder)
   if config.multihost:
     start_processes(
       config.coordinator, config.num_processes, config.process_index
@@ -100,7 +100,7 @@ def train(
   mesh = make_mesh()
   # What needs no data is checked before the data is read.
   stages.check_batches(config, generators.stages_of(config.model), mesh)
-  workdir.check_settings(folder, config)
+  continuing.check_settings(folder, config)
   stages.check_image_size(config, mesh)
   data = load_data(config)
   stages.check_sizes(config, data.spec, mesh)
@@ -108,10 +108,10 @@ def train(
   # Process 0 speaks for all. A plan changes nothing, so it may be made beside
   # a run that is at work.
   claims = first and not config.plan
-  with workdir.lock(folder) if claims else contextlib.nullcontext():
+  with place.lock(folder) if claims else contextlib.nullcontext():
     info = workdir.RunInfo(config, data.spec)
     # Again, because another run may have been here in the meantime.
-    workdir.check_same_run(folder, info)
+    continuing.check_same_run(folder, info)
     steps = workdir.steps_asked(folder, config.model, config.from_step)
     generator = build(config, data.spec)
     run = Run(config, generator, data, mesh, folder, console, steps)
@@ -173,25 +173,29 @@ def _train_stage(run, stage, prepared):
   name = stage.name
   earlier = run.weights_before(stage)
   task = stage.make_task(earlier.get(stage.built_upon, ()))
-  built_upon = [
+  used_by = [
     run.folder / later.name
     for later in run.generator.stages
     if later.built_upon == name
     and checkpoints.latest_step(run.folder / later.name)
   ]
+  programs = prepared.programs.get(name) or stages.make_programs(
+    run.config, run.generator, stage, task, run.mesh
+  )
   run_stage(
-    name,
-    task,
-    stage.settings,
-    prepared.programs.get(name)
-    or stages.make_programs(run.config, run.generator, stage, task, run.mesh),
-    run.data,
-    seed=run.config.seed,
-    workdir=run.folder,
-    pictures=make_pictures(run.generator, stage, task, run.data, earlier),
-    console=run.console,
-    built_upon=built_upon[0] if built_upon else None,
-    from_step=run.steps.get(name),
-    title=stage.title,
-    later=prepared.later(name),
+    StageRun(
+      name,
+      stage.title,
+      task,
+      stage.settings,
+      programs,
+      run.data,
+      seed=run.config.seed,
+      workdir=run.folder,
+      pictures=make_pictures(run.generator, stage, task, run.data, earlier),
+      console=run.console,
+      used_by=used_by[0] if used_by else None,
+      later_seconds=prepared.later(name),
+      from_step=run.steps.get(name),
+    )
   )

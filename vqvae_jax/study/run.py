@@ -18,7 +18,7 @@ from vqvae_jax.study.report_numbers import Primary, summarise
 from vqvae_jax.study.schedule import Schedule, trainings
 from vqvae_jax.study.seed import Seed
 from vqvae_jax.study.verdict import Verdict
-from vqvae_jax.training import workdir
+from vqvae_jax.training import place
 
 
 def study(config: StudyConfig, console: Console | None = None) -> Verdict:
@@ -49,12 +49,12 @@ def study(config: StudyConfig, console: Console | None = None) -> Verdict:
     records.check_study(out, settings)
     begun = (out / records.STUDY).exists()
     if begun:
-      held.enter_context(workdir.lock(out, "--out"))
+      held.enter_context(place.lock(out, "--out"))
     seeds = [Seed(config, n, out, schedule) for n in range(config.seeds)]
     _check(config, out, seeds)
     if not begun:
       out.mkdir(parents=True, exist_ok=True)
-      held.enter_context(workdir.lock(out, "--out"))
+      held.enter_context(place.lock(out, "--out"))
       # Another study may have begun here by now.
       records.check_study(out, settings)
     records.once(out / records.STUDY, lambda: settings)

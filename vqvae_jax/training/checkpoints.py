@@ -1,7 +1,7 @@
-"""Checkpoints of a stage. The only module that knows Orbax.
+"""Checkpoints of a stage. No other module imports Orbax.
 
 A checkpoint holds four items: `model`, the best weights, which is all that
-sampling loads; `training`, the rest of the state; `data`, the place in the
+sampling loads; `training`, the rest of the state; `data`, the position in the
 data; `digests`, checksums of the other three, which are compared whenever one
 of them is loaded. Orbax writes them under a temporary name and renames, so a
 checkpoint is whole or absent.
@@ -9,13 +9,11 @@ checkpoint is whole or absent.
 
 import contextlib
 import gc
-import hashlib
 import logging
 import pathlib
 import sys
 import threading
 import warnings
-from collections.abc import Awaitable
 from typing import Any
 
 import grain
@@ -26,31 +24,32 @@ from jaxtyping import PyTree
 from orbax.checkpoint import v1 as ocp
 
 from vqvae_jax.errors import RunError, told_in_one_line, warn
-from vqvae_jax.files import is_remote, pretty_json, read_json
-from vqvae_jax.training.state import TrainState, weights_to_use
+from vqvae_jax.files import is_remote, read_json
+from vqvae_jax.training.digests import FIELDS, FILE, Digests, digest, layout
+from vqvae_jax.training.state import TrainState
 
 KEEP = 2
 DIGESTS = "digests"
-# Suffix of checkpoints that a run no longer goes on from.
+# Suffix of checkpoints that a run does not continue from.
 SET_ASIDE = ".set-aside"
 
-# Orbax raises each error that it logs; the log alone would be a traceback on
-# the screen.
+# Orbax raises each error that it also logs. Without this filter the log would
+# put a traceback on the screen.
 logging.getLogger("absl").addFilter(
   lambda record: "orbax" not in pathlib.Path(record.pathname).parts
 )
 
 
 class Checkpoints:
-  """The checkpoints under one folder, the newest two of them kept."""
+  """The checkpoints in one folder, of which the newest two are kept."""
 
   def __init__(self, directory: epath.PathLike, built_upon: PyTree = None):
-    """Looks at the folder; nothing is written before the first `save`.
+    """Notes the folder; nothing is written before the first `save`.
 
     Args:
       directory: folder of the stage's checkpoints.
-      built_upon: arrays that the stage reads and does not change (the
-        tokenizer's, of a prior); their digest is kept with each checkpoint.
+      built_upon: arrays that the stage reads and does not change, such as the
+        tokenizer's for a prior. Their digest is kept with each checkpoint.
     """
     self._directory = epath.Path(directory).absolute()
     self._built_upon = digest(built_upon) if built_upon else None
@@ -70,11 +69,11 @@ class Checkpoints:
     return latest_step(self._directory)
 
   def save(self, state: TrainState, iterator: grain.DatasetIterator):
-    """Starts to write the state, which may be donated once this returns.
+    """Begins to write the state, which may be donated once this returns.
 
     Args:
       state: state of the training.
-      iterator: iterator over the training data, at the same place.
+      iterator: iterator over the training data, at the same position.
     """
     if self._checkpointer is None:
       self._checkpointer = ocp.training.Checkpointer(
@@ -82,20 +81,20 @@ class Checkpoints:
         preservation_policy=ocp.training.preservation_policies.LatestN(KEEP),
         cleanup_tmp_directories=True,
       )
-    # Before the first evaluation no weights are known to be the best.
+    # Before the first evaluation it is not known which weights are the best.
     known = bool(np.isfinite(state.best_loss))
     items = {
       "model": {
-        "variables": state.best if known else weights_to_use(state),
+        "variables": state.best if known else state.variables_to_use,
         "step": state.best_step if known else state.step,
       },
       "training": state.replace(best={}),
-      # One number, the same in every process: Orbax would keep the iterator
-      # itself by process, for as many as there are now.
+      # This is one number, the same in every process. Orbax would store the
+      # iterator itself once for each of today's processes.
       "data": iterator.get_state(),
     }
     step = int(state.step)
-    digests = _Digests(step, items, self._built_upon)
+    digests = Digests(step, items, self._built_upon)
     self._checkpointer.save_checkpointables_async(
       step, {**items, DIGESTS: digests}, force=True
     )
@@ -103,10 +102,10 @@ class Checkpoints:
   def restore(
     self, like: TrainState, iterator: grain.DatasetIterator, step: int
   ) -> TrainState:
-    """The state of a step; `iterator` is moved to the same place.
+    """Returns the state of a step; `iterator` is moved to the same position.
 
     Args:
-      like: a state of the same shapes, dtypes and shardings.
+      like: state of the same shapes, dtypes and shardings.
       iterator: iterator over the same training data.
       step: step of the checkpoint.
 
@@ -126,7 +125,7 @@ class Checkpoints:
     return loaded["training"].replace(best=loaded["model"]["variables"])
 
   def set_aside_after(self, step: int) -> list[epath.Path]:
-    """Renames the checkpoints beyond a step, for training to go on from it.
+    """Renames the checkpoints after a step, so that training continues there.
 
     Returns:
       Their new paths.
@@ -147,54 +146,13 @@ class Checkpoints:
       checkpointer.close()
 
 
-class _Digests:
-  """The item that holds the digests of the others, for Orbax to save.
-
-  The arrays are copied before the training goes on, and summed while Orbax
-  writes them.
-  """
-
-  def __init__(self, step: int, items: PyTree, built_upon: str | None):
-    self._step = step
-    self._items = items
-    self._built_upon = built_upon
-
-  async def save(self, directory) -> Awaitable[None]:
-    # All arrays are replicated, so process 0 has every one of them.
-    if jax.process_index():
-      return _nothing()
-    return self._write(directory, jax.tree.map(np.array, self._items))
-
-  async def load(self, directory) -> Awaitable[None]:
-    del directory
-    raise NotImplementedError("digests are read as JSON")
-
-  async def _write(self, directory, items):
-    values = {
-      "step": self._step,
-      "built_upon": self._built_upon,
-      "items": {name: digest(item) for name, item in items.items()},
-      "layouts": {name: layout(item) for name, item in items.items()},
-    }
-    folder = await directory.await_creation()
-    (folder / _FILE).write_bytes(pretty_json(values))
-
-
-_FILE = "digests.json"
-_FIELDS = ("step", "built_upon", "items", "layouts")
-
-
-async def _nothing():
-  pass
-
-
 def load_model(
   directory: epath.PathLike,
   like: PyTree,
   step: int | None = None,
   built_upon: str | None = None,
 ) -> tuple[PyTree, int]:
-  """The best weights of a stage and the step they are from.
+  """Loads the best weights of a stage.
 
   Args:
     directory: folder of the stage's checkpoints.
@@ -202,6 +160,9 @@ def load_model(
       `jax.ShapeDtypeStruct`s with shardings.
     step: step of the checkpoint, by default the newest.
     built_upon: digest of what the stage must have been trained on, if any.
+
+  Returns:
+    The variables, and the step that they are from.
 
   Raises:
     RunError: if there is no checkpoint, or it is damaged or does not fit.
@@ -225,7 +186,7 @@ def load_items(
   step: int,
   built_upon: str | None = None,
 ) -> dict[str, Any]:
-  """Items of a checkpoint, each compared with its digest.
+  """Loads items of a checkpoint and compares each with its digest.
 
   Args:
     directory: folder of the stage's checkpoints.
@@ -234,8 +195,8 @@ def load_items(
     built_upon: digest of what the stage must have been trained on, if any.
 
   Raises:
-    RunError: in one line, what is wrong with the checkpoint, and which is the
-      newest whole one that is left.
+    RunError: in one line, what is wrong with the checkpoint, and which older
+      one is whole.
   """
   there = steps(directory)
   if step not in there:
@@ -258,22 +219,22 @@ def load_items(
   elif built_upon and known["built_upon"] not in (None, built_upon):
     raise RunError(
       f"{directory / str(step)} was not trained on the tokenizer that is "
-      f"loaded; move {directory} away to train it anew, or take the tokenizer "
+      f"loaded; move {directory} away to train it again, or take the tokenizer "
       "that it was trained on with --from-step=tokenizer:STEP"
     )
   return loaded
 
 
 class _Damaged(Exception):
-  """A checkpoint that cannot be used; the message goes after its path."""
+  """A checkpoint cannot be used. The message follows its path."""
 
 
 class _Misfit(_Damaged):
-  """A whole checkpoint of other settings."""
+  """A checkpoint is whole, but of other settings or another version."""
 
 
 def _load(directory, items, step):
-  """Items and their digests, or None where an old version kept no digests."""
+  """Loads items; also returns digests, which old versions did not keep."""
   path = directory / str(step)
   for name in items:
     if not (path / name).is_dir():
@@ -283,7 +244,10 @@ def _load(directory, items, step):
     raise _renamed(known["step"])
   for name, item in items.items() if known else ():
     if known["layouts"].get(name) != layout(item):
-      raise _Misfit("does not fit the settings in config.json")
+      raise _Misfit(
+        "does not fit the settings in config.json, or another version of "
+        "vqvae_jax saved it"
+      )
   loaded = _load_quietly(
     path,
     items,
@@ -304,16 +268,16 @@ def _renamed(step):
 
 
 def _read_digests(path):
-  """What `digests` holds, or None where none was ever kept."""
+  """Returns what `digests` holds, or None if an old version saved none."""
   try:
     metadata = read_json(path / "_CHECKPOINT_METADATA")
     if DIGESTS not in metadata["item_handlers"]:
       if not (path / DIGESTS).exists():
         return None
       raise KeyError(DIGESTS)
-    known = read_json(path / DIGESTS / _FILE)
+    known = read_json(path / DIGESTS / FILE)
     if isinstance(known["items"], dict) and isinstance(known["layouts"], dict):
-      return {name: known[name] for name in _FIELDS}
+      return {name: known[name] for name in FIELDS}
   except RunError as error:
     raise _Damaged(f"is damaged: {error}") from None
   except (KeyError, TypeError):
@@ -322,9 +286,10 @@ def _read_digests(path):
 
 
 def _load_quietly(path, items, hint):
-  """Loads items; all that Orbax has to say becomes one error.
+  """Loads items; whatever Orbax reports becomes one error.
 
-  Its threads print tracebacks of their own, some when they are collected.
+  Its threads print tracebacks of their own, some of them when they are
+  collected.
   """
   hooks = sys.unraisablehook, threading.excepthook
   loop = logging.getLogger("asyncio")
@@ -336,7 +301,7 @@ def _load_quietly(path, items, hint):
       try:
         return ocp.load_checkpointables(path, items)
       except Exception as error:
-        # Whatever Orbax makes of a damaged file: it lists no errors.
+        # Orbax does not document what it raises for a damaged file.
         reason = told_in_one_line(error) or f"it cannot be read{hint}"
       gc.collect()
   finally:
@@ -346,7 +311,7 @@ def _load_quietly(path, items, hint):
 
 
 def _way_out(directory, items, broken, damage):
-  """What to do instead of loading the broken checkpoint."""
+  """Says what to do instead of loading the broken checkpoint."""
   for step in reversed(steps(directory)):
     if step == broken:
       continue
@@ -355,25 +320,26 @@ def _way_out(directory, items, broken, damage):
     except _Damaged:
       continue
     return (
-      f"step {step} is whole: --from-step={directory.name}:{step} goes on "
+      f"step {step} is whole: --from-step={directory.name}:{step} continues "
       "from there"
     )
   if isinstance(damage, _Misfit):
     return (
       "restore config.json if it was changed, or move "
-      f"{directory} away and train that stage anew"
+      f"{directory} away and train that stage again"
     )
   return (
     "no whole checkpoint is left; restore it from a copy, or move "
-    f"{directory} away and train that stage anew"
+    f"{directory} away and train that stage again"
   )
 
 
 def steps(directory: epath.PathLike) -> list[int]:
-  """Steps of the checkpoints in a folder, whole or damaged, in order.
+  """Returns the steps of the checkpoints in a folder, in order.
 
-  A killed process leaves none that is not whole: the rename comes last. Where
-  there is no renaming (`gs://...`), a file says that all is written.
+  A killed process leaves no partial checkpoint, because Orbax renames the
+  folder last. Stores such as `gs://` cannot rename; there a file says that
+  everything is written.
   """
   directory = epath.Path(directory)
   if not directory.is_dir():
@@ -390,46 +356,19 @@ def steps(directory: epath.PathLike) -> list[int]:
 
 
 def latest_step(directory: epath.PathLike) -> int | None:
-  """Step of the newest checkpoint in a folder, or None."""
+  """Returns the step of the newest checkpoint in a folder, or None."""
   return max(steps(directory), default=None)
 
 
-def digest(tree: PyTree) -> str:
-  """Hex digest of a tree's arrays: names, dtypes, shapes and bytes.
-
-  Equal for equal arrays wherever they are stored; a checkpoint's files are
-  not, since Orbax names some of them at random.
-  """
-  sha = hashlib.sha256()
-  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-    array = np.asarray(leaf)
-    sha.update(_line(path, array).encode())
-    sha.update(np.ascontiguousarray(array).tobytes())
-  return sha.hexdigest()[:32]
-
-
-def layout(tree: PyTree) -> str:
-  """Hex digest of the names, dtypes and shapes alone of a tree's arrays."""
-  sha = hashlib.sha256()
-  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-    leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
-    sha.update(_line(path, leaf).encode())
-  return sha.hexdigest()[:32]
-
-
-def _line(path, array):
-  return f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}"
-
-
 def abstract(tree: PyTree) -> PyTree:
-  """Shapes, dtypes and shardings of a tree's arrays."""
+  """Returns shapes, dtypes and shardings of the arrays of a tree."""
   return jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree
   )
 
 
 def _free(path):
-  """The path, or with a number if something is there already."""
+  """Returns the path, with a number if it exists already."""
   number, free = 1, path
   while free.exists():
     number, free = number + 1, path.with_name(f"{path.name}-{number}")

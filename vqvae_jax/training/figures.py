@@ -1,4 +1,4 @@
-"""What the metrics of all stages are called, on the screen and in charts."""
+"""Names of the metrics of all stages, on the screen and in charts."""
 
 import math
 from collections.abc import Mapping
@@ -7,15 +7,15 @@ VALIDATION = "validation_"
 
 
 def describe(metrics: Mapping[str, float]) -> list[str]:
-  """Metrics in words with their units, the most telling first.
+  """Returns metrics in words with their units, the most important first.
 
   Args:
-    metrics: of a step or of an evaluation, of any stage; the names of those on
+    metrics: metrics of a step or an evaluation of any stage; names of those on
       validation images start with `validation_`.
 
   Returns:
     Phrases such as `error 0.061 of the variance (validation 0.068)`, or `PSNR
-    21.3 dB`, which is known of validation images only.
+    21.3 dB`, which is measured on validation images only.
   """
   found = []
   for name, (before, digits, after) in _WORDS.items():
@@ -34,7 +34,7 @@ def describe(metrics: Mapping[str, float]) -> list[str]:
 
 
 def result(metrics: Mapping[str, float]) -> str:
-  """The figures of a trained stage on validation images, in one line."""
+  """Returns the figures of a trained stage on validation images in a line."""
   held_out = {k: v for k, v in metrics.items() if k.startswith(VALIDATION)}
   return ", ".join(describe(held_out))
 
@@ -42,7 +42,7 @@ def result(metrics: Mapping[str, float]) -> str:
 def with_units(
   metrics: Mapping[str, float], likelihood: str
 ) -> dict[str, float]:
-  """The metrics, the tokenizer's error named after its likelihood."""
+  """Returns the metrics, with the error named after the likelihood."""
   names = {"laplace": "absolute_error", "bernoulli": "cross_entropy"}
   name = names.get(likelihood)
   if name is None:
@@ -51,13 +51,13 @@ def with_units(
 
 
 def chart(stage: str, name: str) -> tuple[str, str]:
-  """Where TensorBoard draws a metric.
+  """Returns where TensorBoard draws a metric.
 
   Training and validation share a chart, stages do not.
 
   Args:
-    stage: or model, as it is called on the screen.
-    name: of the metric.
+    stage: name of the stage or model on the screen.
+    name: name of the metric.
 
   Returns:
     The run, `train` or `validation`, and the tag: group, stage and name.
@@ -74,13 +74,13 @@ def _held_out(metrics, name):
   value = metrics.get(VALIDATION + name)
   mse = metrics.get(f"{VALIDATION}mse")
   if value is None and name == "psnr" and mse:
-    # Of the mean error: models without a figure of their own.
+    # Models without this figure of their own get that of the mean error.
     return -10 * math.log10(mse)
   return value
 
 
 _SHARE = ".0%"
-# Name: words before the number, its format, words after it.
+# For each name: words before the number, its format, words after it.
 _WORDS = {
   "reconstruction": ("error ", ".3f", " of the variance"),
   "absolute_error": ("error ", ".3f", " standard deviations"),

@@ -1,10 +1,12 @@
 """One loop for every stage: steps, evaluations, checkpoints, interruptions."""
 
+import dataclasses
 import signal
 import threading
 from collections.abc import Callable
-from functools import partial
+from typing import Any
 
+import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,26 +20,30 @@ from vqvae_jax.data import Data, eval_batches, make_train_iterator
 from vqvae_jax.errors import Interrupted, RunError
 from vqvae_jax.progress import say, working
 from vqvae_jax.sharding import to_global
-from vqvae_jax.training import state as st
 from vqvae_jax.training.checkpoints import Checkpoints
 from vqvae_jax.training.programs import Programs
 from vqvae_jax.training.reporting import Reporter
+from vqvae_jax.training.state import Task, TrainState, all_finite, make_select
 
-# From the best variables and the sums over the validation split.
+# Function from the best variables and the sums over the validation split to
+# pictures by name.
 Pictures = Callable[[PyTree, PyTree], dict[str, np.ndarray]]
 
 
 class Interruption:
   """Notes SIGTERM and SIGINT while it is entered, for the loop to act on.
 
-  The second signal has its ordinary effect, so a hanging run can be ended. Of
-  several processes that compute together all must stop at the same step: there
-  JAX notes SIGTERM, of any of them, and says at which.
+  The second signal has its ordinary effect, so that a hanging run can be ended.
+  Several processes that compute together must all stop at the same step: there
+  JAX notes the SIGTERM of any of them and says at which step.
+
+  Attributes:
+    signum: number of the signal, or None.
   """
 
   signum: int | None = None
 
-  def __enter__(self):
+  def __enter__(self) -> "Interruption":
     # Only the main thread may set handlers; elsewhere signals stay as they are.
     self._old = {}
     alone = jax.process_count() == 1
@@ -46,13 +52,13 @@ class Interruption:
         self._old[signum] = signal.signal(signum, self._note)
     return self
 
-  def check(self, step: int):
+  def check(self, step: int) -> None:
     """Asks, in all processes, whether to stop after this step."""
     several = jax.process_count() > 1
     if several and multihost_utils.reached_preemption_sync_point(step):
       self.signum = signal.SIGTERM
 
-  def __exit__(self, *exception):
+  def __exit__(self, *exception: Any) -> None:
     self._restore()
 
   def _note(self, signum, frame):
@@ -65,201 +71,275 @@ class Interruption:
       signal.signal(signum, handler)
 
 
-def run_stage(
-  name: str,
-  task: st.Task,
-  config: StageConfig,
-  programs: Programs,
-  data: Data,
-  *,
-  seed: int,
-  workdir: epath.PathLike,
-  pictures: Pictures,
-  console: Console,
-  built_upon: epath.PathLike | None = None,
-  title: str | None = None,
-  later: float = 0.0,
-  from_step: int | None = None,
-):
-  """Trains one stage to its end, from its newest checkpoint if there is one.
+@dataclasses.dataclass(frozen=True)
+class StageRun:
+  """The training of one stage.
 
-  Args:
-    name: of the stage, and of its folder in `workdir`.
+  Attributes:
+    name: name of the stage, of its flags, and of its folder in `workdir`.
+    title: name of the stage on the screen.
     task: the model and its loss.
-    config: of the stage.
-    programs: of the stage, for tasks of the same shapes as `task`.
-    data: with the splits "train" and "validation".
-    seed: of the order of the images.
-    workdir: the run folder.
+    config: settings of the stage.
+    programs: compiled functions, for tasks of the same shapes as `task`.
+    data: data with the splits "train" and "validation".
+    seed: seed of the order of the images.
+    workdir: path of the run folder.
     pictures: what to draw of the best variables after an evaluation.
-    console: for messages.
-    built_upon: what was trained on this stage as it is, so that it must not
-      change any more.
-    title: name of the stage on the screen, by default `name`.
-    later: expected seconds of the stages that follow.
-    from_step: step of the checkpoint to go on from, by default the newest.
+    console: where messages go.
+    used_by: path of a stage that was trained on this one, so that this one must
+      not change any more.
+    later_seconds: expected seconds of the stages that follow.
+    from_step: step of the checkpoint to continue from, by default the newest.
+  """
+
+  name: str
+  title: str
+  task: Task
+  config: StageConfig
+  programs: Programs
+  data: Data
+  seed: int
+  workdir: epath.Path
+  pictures: Pictures
+  console: Console
+  used_by: epath.Path | None = None
+  later_seconds: float = 0.0
+  from_step: int | None = None
+
+
+def run_stage(run: StageRun) -> None:
+  """Trains one stage to its end, from its newest checkpoint if there is one.
 
   Raises:
     Interrupted: on SIGTERM or SIGINT, after the state was saved.
-    RunError: if the loss is no longer finite, or the stage is not at its end
-      though something was built upon it.
+    RunError: if the loss is no longer finite, or if the stage is not finished
+      though another was trained on it.
   """
-  workdir, title = epath.Path(workdir), title or name
-  mesh, batch_size = programs.mesh, programs.batch_size
   iterator = make_train_iterator(
-    data["train"],
-    batch_size,
-    seed,
+    run.data["train"],
+    run.programs.batch_size,
+    run.seed,
     jax.process_index(),
     jax.process_count(),
   )
-  key = programs.key
-  train_step = partial(programs.step, task.frozen)
-  select = st.make_select(config) if task.selects else st.keep_latest
-  select = jax.jit(select, donate_argnums=0)
-  finite = jax.jit(st.all_finite)
-  evaluate = _make_evaluate(task, data, batch_size, mesh)
-  with Checkpoints(workdir / name, task.frozen) as checkpoints:
-    start = checkpoints.latest_step if from_step is None else from_step
-    with working(console, f"{title}: preparing"):
-      if start is None:
-        start, state = 0, programs.first_state(data)
-      else:
-        like = programs.abstract_state(data.spec)
-        state = checkpoints.restore(like, iterator, start)
-    if from_step is None and start >= config.steps:
-      say(console, f"{title}: step {start} of {config.steps} is done already")
+  with Checkpoints(run.workdir / run.name, run.task.frozen) as checkpoints:
+    start, state = _first_state(run, checkpoints, iterator)
+    steps = run.config.steps
+    if run.from_step is None and start >= steps:
+      say(run.console, f"{run.title}: step {start} of {steps} is done already")
       return
-    stopped = _stopped_early(state, config)
-    if built_upon and not stopped and start < config.steps:
-      raise RunError(
-        f"{built_upon} was trained on the {name} of step "
-        f"{checkpoints.latest_step}; to train the {name} from step {start} to "
-        f"step {config.steps}, use another --workdir or move {built_upon} away"
-      )
+    _check_unused(run, checkpoints, start, state)
     if start:
-      say(console, f"{title}: resumed at step {start} of {config.steps}")
-    if from_step is not None:
-      _set_aside(checkpoints, from_step, console)
-    reporter = Reporter(
-      workdir,
-      name,
-      start=start,
-      steps=config.steps,
-      batch_size=batch_size,
-      console=console,
-      title=title,
-      likelihood=getattr(config, "likelihood", "gaussian"),
-      eval_every=config.eval_every,
-      later=later,
-    )
-
-    def save():
-      # Only what a step can spoil: the best loss is infinite at first.
-      learned = state.params, state.collections, state.opt_state, state.average
-      if not finite(learned):
-        raise _diverged(name, int(state.step), checkpoints)
-      checkpoints.save(state, iterator)
-
-    pending = None
-
-    def report(validation=None):
-      step, metrics = pending
-      metrics = {k: float(v) for k, v in jax.device_get(metrics).items()}
-      if not np.isfinite(metrics["loss"]):
-        raise _diverged(name, step, checkpoints)
-      write = step % config.log_every == 0 or step == config.steps
-      metrics |= validation or {}
-      reporter.step(step, metrics, write=write or bool(validation))
-
-    with reporter, Interruption() as interruption:
-      for step in range(start + 1, config.steps + 1):
-        if stopped:
-          break
-        batch = to_global(next(iterator), mesh)
-        state, metrics = train_step(state, batch, key)
-        # Metrics are read once the next step is on its way.
-        if pending:
-          report()
-        pending = step, metrics
-        last = step == config.steps
-        if step % config.eval_every == 0 or last:
-          with reporter.phase("evaluating"):
-            measured, sums = evaluate(state)
-            state = select(state, measured["loss"])
-          report({f"validation_{k}": float(v) for k, v in measured.items()})
-          pending = None
-          with reporter.phase("drawing"):
-            reporter.pictures(step, pictures(state.best, sums))
-          stopped = _stopped_early(state, config)
-          warning = task.warning(sums)
-          if warning and (last or stopped):
-            say(console, f"warning: {warning}")
-        interruption.check(step)
-        over = last or stopped or interruption.signum
-        if step % config.checkpoint_every == 0 or over:
-          if pending:
-            report()
-            pending = None
-          with reporter.phase("saving"):
-            save()
-        if interruption.signum:
-          checkpoints.close()
-          raise Interrupted(
-            interruption.signum, name, step, repeated=from_step is None
-          )
-      # Here, where the screen says what is waited for.
-      with reporter.phase("saving"):
-        checkpoints.close()
-  if stopped and int(state.step) < config.steps:
+      say(run.console, f"{run.title}: resumed at step {start} of {steps}")
+    if run.from_step is not None:
+      _set_aside(run, checkpoints)
+    state = _train(run, checkpoints, iterator, start, state)
+  if int(state.step) < steps:
     say(
-      console,
-      f"{title}: stopped at step {int(state.step)}, validation has not "
+      run.console,
+      f"{run.title}: stopped at step {int(state.step)}, validation has not "
       f"improved since step {int(state.best_step)}",
     )
 
 
-def _set_aside(checkpoints, step, console):
-  """Renames checkpoints beyond a step, by process 0 for all."""
-  if jax.process_index() == 0:
-    for path in checkpoints.set_aside_after(step):
-      say(console, f"set aside: {path}")
-  if jax.process_count() > 1:
-    multihost_utils.sync_global_devices("newer checkpoints are set aside")
+def _train(run, checkpoints, iterator, start, state):
+  """Trains from step `start` to the end; returns the last state."""
+  programs, key, steps = run.programs, run.programs.key, run.config.steps
+  stopped = _stopped_early(state, run.config)
+  pending = None
+  reporter = _make_reporter(run, start)
+  loop = _Loop(run, checkpoints, reporter)
+  with reporter, Interruption() as interruption:
+    for step in range(start + 1, steps + 1):
+      if stopped:
+        break
+      # The order of what follows must not change: a checkpoint holds the
+      # position in the data after the last step that it contains, and metrics
+      # are read once the next step is on its way.
+      batch = to_global(next(iterator), programs.mesh)
+      with jax.profiler.StepTraceAnnotation(run.name, step_num=step):
+        state, metrics = programs.step(run.task.frozen, state, batch, key)
+      if pending:
+        loop.report(*pending)
+      pending = step, metrics
+      last = step == steps
+      if step % run.config.eval_every == 0 or last:
+        state, sums = loop.evaluate(state, pending)
+        pending = None
+        stopped = _stopped_early(state, run.config)
+        if last or stopped:
+          _warn(run, sums)
+      interruption.check(step)
+      over = last or stopped or interruption.signum
+      if step % run.config.checkpoint_every == 0 or over:
+        if pending:
+          loop.report(*pending)
+          pending = None
+        loop.save(state, iterator)
+      if interruption.signum:
+        checkpoints.close()
+        repeated = run.from_step is None
+        raise Interrupted(
+          interruption.signum, run.name, step, repeated=repeated
+        )
+    # Inside of the report, so that the screen says what the wait is for.
+    with reporter.phase("saving"):
+      checkpoints.close()
+  return state
 
 
-def _make_evaluate(task, data, batch_size, mesh):
-  """A function from a state to metrics and sums over the validation split."""
-  sums = jax.jit(task.evaluate)
-  summarize = jax.jit(task.summarize)
+class _Loop:
+  """What happens between the steps of a stage."""
 
-  def evaluate(state):
-    variables = st.weights_to_use(state)
-    total = None
+  def __init__(
+    self, run: StageRun, checkpoints: Checkpoints, reporter: Reporter
+  ):
+    self._run = run
+    self._checkpoints = checkpoints
+    self._reporter = reporter
+    self._select = jax.jit(make_select(run.task, run.config), donate_argnums=0)
+    self._finite = jax.jit(all_finite)
+    self._sums = jax.jit(run.task.evaluate)
+    self._summarize = jax.jit(run.task.summarize)
+
+  def report(
+    self,
+    step: int,
+    metrics: PyTree,
+    validation: dict[str, float] | None = None,
+  ) -> None:
+    """Reports the metrics of a step.
+
+    Raises:
+      RunError: if the loss is not finite.
+    """
+    config = self._run.config
+    metrics = {k: float(v) for k, v in jax.device_get(metrics).items()}
+    if not np.isfinite(metrics["loss"]):
+      raise self._diverged(step)
+    write = step % config.log_every == 0 or step == config.steps
+    metrics |= validation or {}
+    self._reporter.step(step, metrics, write=write or bool(validation))
+
+  def evaluate(
+    self, state: TrainState, pending: tuple[int, PyTree]
+  ) -> tuple[TrainState, PyTree]:
+    """Evaluates, reports and draws; returns the next state and the sums.
+
+    Args:
+      state: state after a step; it is donated.
+      pending: that step and its metrics, to be reported.
+    """
+    with self._reporter.phase("evaluating"):
+      metrics, sums = self._validate(state.variables_to_use)
+      state = self._select(state, metrics["loss"])
+    validation = {f"validation_{k}": float(v) for k, v in metrics.items()}
+    self.report(*pending, validation)
+    with self._reporter.phase("drawing"):
+      self._reporter.pictures(pending[0], self._run.pictures(state.best, sums))
+    return state, sums
+
+  def save(self, state: TrainState, iterator: grain.DatasetIterator) -> None:
+    """Begins to save the state.
+
+    Raises:
+      RunError: if a number in it is not finite.
+    """
+    with self._reporter.phase("saving"):
+      # Only what a step can spoil: the best loss is infinite at first.
+      learned = state.variables, state.opt_state, state.average
+      if not self._finite(learned):
+        raise self._diverged(int(state.step))
+      self._checkpoints.save(state, iterator)
+
+  def _validate(self, variables):
+    """Returns metrics of the validation split, and their sums."""
+    run, total = self._run, None
     batches = eval_batches(
-      data["validation"],
-      batch_size,
+      run.data["validation"],
+      run.programs.batch_size,
       jax.process_index(),
       jax.process_count(),
     )
     for batch in batches:
-      part = sums(variables, task.frozen, to_global(batch, mesh))
-      total = part if total is None else jax.tree.map(jnp.add, total, part)
-    return jax.device_get((summarize(total), total))
+      batch = to_global(batch, run.programs.mesh)
+      sums = self._sums(variables, run.task.frozen, batch)
+      total = sums if total is None else jax.tree.map(jnp.add, total, sums)
+    return jax.device_get((self._summarize(total), total))
 
-  return evaluate
+  def _diverged(self, step):
+    # The last checkpoint may still be on its way.
+    self._checkpoints.close()
+    good = self._checkpoints.latest_step
+    left = f"step {good} is kept" if good else "there is no checkpoint yet"
+    name = self._run.name
+    return RunError(
+      f"{name}: the loss or the state is not finite at step {step}; {left}. "
+      f"Try a smaller --{name}.learning-rate or --{name}.clip-norm"
+    )
+
+
+def _first_state(run, checkpoints, iterator):
+  """Returns the step to continue from, and the state there.
+
+  The iterator is moved to the same position.
+  """
+  start = run.from_step
+  if start is None:
+    start = checkpoints.latest_step
+  with working(run.console, f"{run.title}: preparing"):
+    if start is None:
+      return 0, run.programs.first_state(run.data)
+    like = run.programs.abstract_state(run.data.spec)
+    return start, checkpoints.restore(like, iterator, start)
+
+
+def _check_unused(run, checkpoints, start, state):
+  """Refuses to train a stage on which another stage was trained.
+
+  Raises:
+    RunError: naming the other stage.
+  """
+  finished = start >= run.config.steps or _stopped_early(state, run.config)
+  if run.used_by and not finished:
+    raise RunError(
+      f"{run.used_by} was trained on the {run.name} of step "
+      f"{checkpoints.latest_step}; to train the {run.name} from step {start} "
+      f"to step {run.config.steps}, use another --workdir or move "
+      f"{run.used_by} away"
+    )
+
+
+def _set_aside(run, checkpoints):
+  """Renames later checkpoints, in process 0 on behalf of all."""
+  if jax.process_index() == 0:
+    for path in checkpoints.set_aside_after(run.from_step):
+      say(run.console, f"set aside: {path}")
+  if jax.process_count() > 1:
+    multihost_utils.sync_global_devices("newer checkpoints are set aside")
+
+
+def _make_reporter(run, start):
+  return Reporter(
+    run.workdir,
+    run.name,
+    start=start,
+    steps=run.config.steps,
+    batch_size=run.programs.batch_size,
+    console=run.console,
+    title=run.title,
+    likelihood=getattr(run.config, "likelihood", "gaussian"),
+    eval_every=run.config.eval_every,
+    later=run.later_seconds,
+  )
+
+
+def _warn(run, sums):
+  warning = run.task.warning(sums)
+  if warning:
+    say(run.console, f"warning: {warning}")
 
 
 def _stopped_early(state, config):
-  return config.patience > 0 and int(state.stale) >= config.patience
-
-
-def _diverged(name, step, checkpoints):
-  # The last one may still be on its way.
-  checkpoints.close()
-  good = checkpoints.latest_step
-  kept = f"step {good} is kept" if good else "no checkpoint was made yet"
-  return RunError(
-    f"{name}: the loss or the state is not finite at step {step}; {kept}. "
-    f"Try a smaller --{name}.learning-rate or --{name}.clip-norm"
-  )
+  patience = config.patience
+  return 0 < patience <= int(state.evals_without_improvement)

@@ -1,4 +1,4 @@
-"""From a stage's settings to an optax gradient transformation."""
+"""Optax gradient transformations from the settings of a stage."""
 
 import jax
 import optax
@@ -7,14 +7,14 @@ from vqvae_jax.config import StageConfig
 
 
 def learning_rate_schedule(config: StageConfig) -> optax.Schedule:
-  """Linear warm-up, then the schedule that the configuration names.
+  """Returns a linear warm-up followed by the schedule of the settings.
 
-  The plateau schedule is constant here; the train step multiplies its updates
-  by the factor that `plateau` keeps.
+  The plateau schedule is constant here; the train step multiplies the updates
+  by the scale that `plateau` keeps.
   """
   peak, warmup = config.learning_rate, config.warmup_steps
   if config.schedule == "cosine":
-    # At least one step, for runs that are shorter than their warm-up.
+    # A run may be shorter than its warm-up.
     after = optax.cosine_decay_schedule(peak, max(config.steps - warmup, 1))
   elif config.schedule == "exponential":
     after = optax.exponential_decay(peak, config.decay_steps, config.decay_rate)
@@ -22,13 +22,13 @@ def learning_rate_schedule(config: StageConfig) -> optax.Schedule:
     after = optax.constant_schedule(peak)
   if not warmup:
     return after
-  # The first update is not 0: step n has (n + 1) / warmup of the peak.
+  # Step n has (n + 1) / warmup of the peak, so that the first is not 0.
   rise = optax.linear_schedule(peak / warmup, peak, max(warmup - 1, 1))
   return optax.join_schedules([rise, after], [warmup])
 
 
 def optimizer(config: StageConfig) -> optax.GradientTransformation:
-  """Clipping, then the optimizer, under the learning-rate schedule."""
+  """Returns clipping followed by the optimizer with its schedule."""
   schedule = learning_rate_schedule(config)
   if config.optimizer == "adamw":
     update = optax.adamw(
@@ -49,14 +49,14 @@ def optimizer(config: StageConfig) -> optax.GradientTransformation:
 def plateau(
   config: StageConfig,
 ) -> optax.GradientTransformationExtraArgs:
-  """Reduce-on-plateau, to be updated with the validation loss."""
+  """Returns reduce-on-plateau, which is updated with the validation loss."""
   return optax.contrib.reduce_on_plateau(
     factor=config.plateau_factor, patience=config.plateau_patience
   )
 
 
 def _decayed(params):
-  """Kernels and matrices decay; biases, scales and codes do not."""
+  """Marks the weights that decay: matrices, not biases, scales and codes."""
 
   def decays(path, leaf):
     names = [getattr(key, "key", "") for key in path]

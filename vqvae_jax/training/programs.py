@@ -8,29 +8,34 @@ from jaxtyping import Array, Key
 from vqvae_jax.config import StageConfig
 from vqvae_jax.data import Data, DataSpec
 from vqvae_jax.sharding import local_rows, replicated, split, to_global
-from vqvae_jax.training import state as st
+from vqvae_jax.training.state import (
+  Task,
+  TrainState,
+  init_state,
+  make_train_step,
+)
 
-# The first codes are taken from about so many images.
+# The first codes are taken from about this many images.
 START_IMAGES = 1024
 
 
 class Programs:
-  """What computes in a stage.
+  """The jitted functions of a stage.
 
-  A plan that has timed the step leaves it compiled for the training.
+  The plan compiles the step and times it; the training then uses the same one.
 
   Attributes:
     init: the jitted `(batch, key) -> state`.
     step: the jitted `(frozen, state, batch, key) -> (state, metrics)`, which
       consumes the state.
-    key: of initial weights and of every step.
-    mesh: the devices.
-    batch_size: images in a global batch.
+    key: random key of the initial weights and of every step.
+    mesh: devices of the run.
+    batch_size: number of images in a global batch.
   """
 
   def __init__(
     self,
-    task: st.Task,
+    task: Task,
     config: StageConfig,
     batch_size: int,
     mesh: Mesh,
@@ -39,28 +44,28 @@ class Programs:
     self.mesh = mesh
     self.batch_size = batch_size
     self.init = jax.jit(
-      lambda batch, key: st.init_state(task, config, batch, key),
+      lambda batch, key: init_state(task, config, batch, key),
       out_shardings=replicated(mesh),
     )
-    self.step = jax.jit(st.make_train_step(task, config), donate_argnums=1)
+    self.step = jax.jit(make_train_step(task, config), donate_argnums=1)
     self._key_seed = key_seed
 
   @property
   def key(self) -> Key[Array, ""]:
-    # On all devices of all processes, where `device_put` could not bring it.
+    # `device_put` cannot bring a key to the devices of other processes.
     make = jax.jit(jax.random.key, out_shardings=replicated(self.mesh))
     return make(self._key_seed)
 
-  def first_state(self, data: Data) -> st.TrainState:
-    """The state at step 0, first codes taken from several batches."""
+  def first_state(self, data: Data) -> TrainState:
+    """Computes the state at step 0; first codes come from several batches."""
     train = data["train"]
     rows = np.random.default_rng(0).permutation(len(train))
     rows = np.resize(rows, self._first_rows(len(train)))
     batch = to_global(local_rows(train.gather(rows)), self.mesh)
     return self.init(batch, jax.random.fold_in(self.key, 2**32 - 1))
 
-  def abstract_state(self, spec: DataSpec) -> st.TrainState:
-    """Shapes of the state at step 0; nothing is computed."""
+  def abstract_state(self, spec: DataSpec) -> TrainState:
+    """Returns the shapes of the state at step 0; nothing is computed."""
     rows, sharding = self._first_rows(spec.num_train), split(self.mesh)
     shapes = {"image": (rows, *spec.image_shape), "label": (rows,)}
     dtypes = {"image": np.uint8, "label": np.int32}
@@ -75,6 +80,6 @@ class Programs:
     )
 
   def _first_rows(self, images):
-    """How many rows the first codes are taken from, of so many images."""
+    """Returns how many of the images the first codes are taken from."""
     batches = max(1, min(START_IMAGES, images) // self.batch_size)
     return batches * self.batch_size

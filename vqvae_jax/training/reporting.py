@@ -1,4 +1,4 @@
-"""What a run shows and writes: screen, metrics.jsonl, TensorBoard, pictures."""
+"""Reports of a run: screen, metrics.jsonl, TensorBoard, pictures."""
 
 import contextlib
 import json
@@ -20,9 +20,9 @@ from vqvae_jax.training.figures import chart, describe, with_units
 class Reporter:
   """Reports one stage. Only process 0 writes or prints.
 
-  `metrics.jsonl` has one line for each reported step, with the stage's name;
-  lines beyond the step that a run resumes from are dropped, since their steps
-  come again.
+  `metrics.jsonl` has one line for each reported step, with the name of the
+  stage. When a run resumes from a step, later lines are dropped, since those
+  steps are done again.
   """
 
   def __init__(
@@ -42,15 +42,16 @@ class Reporter:
     """Prepares the report.
 
     Args:
-      workdir: the run folder.
-      stage: name in the metrics, and of its folder in `workdir`.
-      start: step that was done last.
-      steps: number of steps in all.
-      batch_size: images in a step.
-      console: for the progress.
+      workdir: path of the run folder.
+      stage: name of the stage in the metrics, and of its folder.
+      start: the last step that was done.
+      steps: total number of steps.
+      batch_size: number of images in a step.
+      console: where progress goes.
       title: name of the stage on the screen.
-      likelihood: of the tokenizer's pixels, which gives its error a unit.
-      eval_every: steps between two evaluations.
+      likelihood: likelihood of the tokenizer's pixels, which decides the unit
+        of its error.
+      eval_every: number of steps between two evaluations.
       later: expected seconds of the stages that follow.
     """
     self._workdir = epath.Path(workdir)
@@ -80,8 +81,8 @@ class Reporter:
     # Object stores (gs://...) cannot append to a file.
     self._appends = not is_remote(workdir)
     self._waiting: list[str] = []
-    # Two runs, so that TensorBoard draws both in one chart; a folder for each
-    # stage, because what is beyond `start` is dropped from the whole folder.
+    # With two runs, TensorBoard draws both in one chart. Each stage has a
+    # folder of its own, because events after `start` are dropped by folder.
     self._boards = {
       run: _open_board(self._workdir / stage / run, start)
       for run in ("train", "validation")
@@ -104,14 +105,14 @@ class Reporter:
 
   @contextlib.contextmanager
   def phase(self, name: str) -> Iterator[None]:
-    """Names work that is no step: evaluating, drawing, saving."""
+    """Shows that work other than steps is going on, such as evaluating."""
     start = time.monotonic()
     with self._meter.phase(name):
       yield
     self._pauses.append(time.monotonic() - start)
 
   def step(self, step: int, metrics: dict[str, float], *, write: bool):
-    """Takes the metrics of one step; `write` also puts them on record."""
+    """Shows the metrics of one step; `write` also records them."""
     if not self._active:
       return
     self._shown |= with_units(metrics, self._likelihood)
@@ -133,7 +134,7 @@ class Reporter:
         self._boards[run].add_scalar(tag, value, step)
 
   def pictures(self, step: int, pictures: dict[str, np.ndarray]):
-    """Writes uint8 pictures [h, w, c] by name, the newest of each name."""
+    """Writes uint8 pictures [h, w, c]; a name replaces its earlier picture."""
     if not self._active:
       return
     folder = self._workdir / "pictures"
@@ -155,22 +156,22 @@ class Reporter:
     self._waiting = []
 
   def _pauses_left(self, step):
-    """Expected seconds of the evaluations, pictures and saves to come."""
+    """Estimates the seconds of the evaluations, pictures and saves to come."""
     done = max(1, (step - 1) // self._eval_every)
     left = -(-(self._steps - step) // self._eval_every)
     return sum(self._pauses) / done * left
 
 
 def _code(path):
-  """A file as a block of code in Markdown."""
+  """Returns a file as a block of code in Markdown."""
   return "".join(f"    {line}\n" for line in path.read_text().splitlines())
 
 
 def _open_board(folder, start):
-  """A writer that does not hang where its thread ends on a full disk.
+  """Opens a writer that does not hang if its thread ends on a full disk.
 
-  Its queue has no bound, and is not waited for when the process ends: `close`
-  waits for the thread, which is enough where that lives.
+  The process does not wait for the queue when it ends. `close` waits for the
+  thread, and that is enough while the thread lives.
   """
   board = tensorboardX.SummaryWriter(
     str(folder), purge_step=start + 1, max_queue=0
@@ -181,21 +182,21 @@ def _open_board(folder, start):
 
 
 def forget_after(path: epath.Path, stage: str, step: int):
-  """Drops the lines of a stage beyond `step`, and a line cut short.
+  """Drops the lines of a stage after `step`, and an incomplete line.
 
-  Lines of any other form are somebody else's, and stay as they are.
+  Lines of any other form belong to somebody else and stay as they are.
   """
   if not path.exists():
     return
   content = path.read_bytes()
   lines = [line + b"\n" for line in content.splitlines()]
-  kept = b"".join(line for line in lines if not _beyond(line, stage, step))
-  if kept != content:
-    replace(path, kept)
+  remaining = b"".join(x for x in lines if not _is_later(x, stage, step))
+  if remaining != content:
+    replace(path, remaining)
 
 
-def _beyond(line, stage, step):
-  """Whether a line is of a later step, or of ours and cut short."""
+def _is_later(line, stage, step):
+  """Returns whether a line is of a later step, or ours and incomplete."""
   try:
     entry = json.loads(line)
   except (ValueError, RecursionError):

@@ -1,8 +1,10 @@
-"""The state of a training and the pure functions that move it on.
+"""The state of a training, and the pure functions that advance it.
 
-Everything here is the same for every model. What differs is a `Task`: how to
-make inputs of a batch, what the loss is, how the collections follow, what to
-measure on validation data.
+Everything here is the same for every model. A `Task` says what differs: how a
+batch becomes inputs, what the loss is, how collections such as the codebook
+follow, and what is measured on validation images.
+
+Variables are those of Flax, `{"params": ..., **collections}`.
 """
 
 from collections.abc import Callable
@@ -23,89 +25,106 @@ Metrics = dict[str, Float[Array, ""]]
 
 @runtime_checkable
 class Task(Protocol):
-  """One model and its loss. All methods are pure and can be traced.
+  """One model and its loss. All methods but `warning` are pure.
 
   Attributes:
     frozen: arrays that the methods read and no step changes (the tokenizer,
       while the prior is trained). They are passed as an argument, so that no
       compiled program holds them as constants.
-    selects: whether the validation loss says which weights are best. Where it
-      does not (adversarial training), the latest are kept.
+    selects: whether the validation loss says which weights are best. If it
+      does not (adversarial training), the latest weights are used.
   """
 
   frozen: PyTree
   selects: bool
 
   def init(self, key: Key[Array, ""], batch: Batch) -> PyTree:
-    """Returns the first variables: "params", and other Flax collections.
+    """Returns the first variables.
 
     The batch may be larger than those of training.
     """
 
   def prepare(self, frozen: PyTree, batch: Batch, key: Key[Array, ""]) -> Batch:
-    """What the loss reads, leading axis the batch: augmented images, ids."""
+    """Returns what the loss reads, such as augmented images or ids.
+
+    The first axis of every array is the batch.
+    """
 
   def loss(
     self,
     params: PyTree,
-    collections: PyTree,
+    collections: dict[str, PyTree],
     inputs: Batch,
     key: Key[Array, ""],
   ) -> tuple[Float[Array, ""], tuple[Metrics, PyTree]]:
-    """Mean loss; metrics; arrays by image that `update_collections` reads."""
+    """Returns the mean loss, metrics, and arrays for `update_collections`.
+
+    The first axis of these arrays is the batch.
+    """
 
   def update_collections(
     self, variables: PyTree, arrays: PyTree, key: Key[Array, ""]
   ) -> PyTree:
-    """New variables, after the optimizer's update."""
+    """Returns new variables after the update of the optimizer."""
 
   def evaluate(self, variables: PyTree, frozen: PyTree, batch: Batch) -> PyTree:
-    """Sums over the images whose `batch["mask"]` is 1."""
+    """Returns sums over the images whose `batch["mask"]` is 1."""
 
   def summarize(self, sums: PyTree) -> Metrics:
-    """Validation metrics from sums over the split; `loss` is what selects.
+    """Returns validation metrics from sums over the split.
 
-    Where nothing selects, it is only reported.
+    The best weights are those with the least `loss`, where the task selects.
     """
 
   def warning(self, sums: PyTree) -> str | None:
-    """What is amiss at the end of the training, and which flag mends it.
+    """Says what is wrong at the end of the training and which flag mends it.
 
     Args:
-      sums: of `evaluate`, over the validation split.
+      sums: sums of `evaluate` over the validation split.
     """
 
 
 @flax.struct.dataclass
 class TrainState:
-  """All that the next step depends on, except the place in the data.
+  """All that the next step depends on, except the position in the data.
 
   Attributes:
-    step: optimizer steps done.
+    step: number of optimizer steps done.
     params: weights.
-    collections: other Flax collections of the model by name: the running
-      statistics of a codebook, or of batch normalisation.
-    opt_state: of the optimizer.
-    average: running average of the weights, or {} where it is off.
-    plateau: reduce-on-plateau's state; its scale multiplies every update.
+    collections: the other variables of the model, such as the codebook and its
+      running statistics, or the statistics of batch normalisation.
+    opt_state: state of the optimizer.
+    average: running average of the weights, or {} if it is off.
+    plateau: state of the plateau schedule, whose scale multiplies every update,
+      or {} for other schedules.
     best: the variables with the least validation loss so far, or the latest
-      that were evaluated, where that loss does not select.
-    best_loss: that loss, infinite before the first evaluation, and always
-      where it does not select.
-    best_step: its step.
-    stale: evaluations since then.
+      that were evaluated, if that loss does not select.
+    best_loss: that loss. It is infinite before the first evaluation, and always
+      if the loss does not select.
+    best_step: the step of `best`.
+    evals_without_improvement: number of evaluations since `best_step`.
   """
 
   step: Int[Array, ""]
   params: PyTree
-  collections: PyTree
+  collections: dict[str, PyTree]
   opt_state: PyTree
   average: PyTree
   plateau: PyTree
   best: PyTree
   best_loss: Float[Array, ""]
   best_step: Int[Array, ""]
-  stale: Int[Array, ""]
+  evals_without_improvement: Int[Array, ""]
+
+  @property
+  def variables(self) -> PyTree:
+    """The latest variables."""
+    return {"params": self.params, **self.collections}
+
+  @property
+  def variables_to_use(self) -> PyTree:
+    """The variables for validation and sampling: averaged if that is on."""
+    return {**self.variables, "params": self.average or self.params}
 
 
 TrainStep = Callable[
@@ -116,36 +135,40 @@ TrainStep = Callable[
 def init_state(
   task: Task, config: StageConfig, batch: Batch, key: Key[Array, ""]
 ) -> TrainState:
-  """The state at step 0; first codes are taken from `batch`."""
+  """Returns the state at step 0; the first codes are taken from `batch`."""
   variables = task.init(key, batch)
-  params = variables["params"]
+  collections = dict(variables)
+  params = collections.pop("params")
+  plateau = {}
+  if config.schedule == "plateau":
+    plateau = optimizers.plateau(config).init(params)
   return TrainState(
     step=jnp.zeros((), jnp.int32),
     params=params,
-    collections={k: v for k, v in variables.items() if k != "params"},
+    collections=collections,
     opt_state=optimizers.optimizer(config).init(params),
     average=_copy(params) if config.weights_ema else {},
-    plateau=optimizers.plateau(config).init(params),
+    plateau=plateau,
     best=_copy(variables),
-    # With a type of its own: a weak one would change at the first evaluation,
-    # and the step compile anew.
+    # The type is given because a weak one would change at the first evaluation,
+    # and the step would be compiled again.
     best_loss=jnp.full((), jnp.inf, float),
     best_step=jnp.zeros((), jnp.int32),
-    stale=jnp.zeros((), jnp.int32),
+    evals_without_improvement=jnp.zeros((), jnp.int32),
   )
 
 
 def make_train_step(task: Task, config: StageConfig) -> TrainStep:
-  """The pure step `(frozen, state, batch, key) -> (state, metrics)`.
+  """Returns the pure step `(frozen, state, batch, key) -> (state, metrics)`.
 
   Gradients of `config.accumulate` micro-batches are averaged into one update;
-  the codebook then follows all their latents at once.
+  the collections then follow all their arrays at once.
   """
   tx = optimizers.optimizer(config)
   schedule = optimizers.learning_rate_schedule(config)
 
   def train_step(frozen, state, batch, key):
-    prepare_key, loss_key, codes_key = jax.random.split(
+    prepare_key, loss_key, update_key = jax.random.split(
       jax.random.fold_in(key, state.step), 3
     )
     inputs = task.prepare(frozen, batch, prepare_key)
@@ -159,83 +182,78 @@ def make_train_step(task: Task, config: StageConfig) -> TrainStep:
       gradients, inputs, loss_key, config.accumulate
     )
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
-    scale = state.plateau.scale
-    updates = jax.tree.map(lambda u: u * scale.astype(u.dtype), updates)
-    variables = task.update_collections(
-      {
-        "params": optax.apply_updates(state.params, updates),
-        **state.collections,
-      },
-      arrays,
-      codes_key,
-    )
-    average = state.average
-    if config.weights_ema:
-      # Early on, the average follows faster, so that it forgets the start.
-      decay = jnp.minimum(
-        config.weights_ema, (1 + state.step) / (10 + state.step)
-      )
-      average = optax.incremental_update(
-        variables["params"], average, 1 - decay
-      )
+    scale = state.plateau.scale if config.schedule == "plateau" else 1
+    if config.schedule == "plateau":
+      updates = jax.tree.map(lambda u: u * scale.astype(u.dtype), updates)
+    variables = {
+      **state.collections,
+      "params": optax.apply_updates(state.params, updates),
+    }
+    collections = dict(task.update_collections(variables, arrays, update_key))
+    params = collections.pop("params")
     metrics |= {
       "gradient_norm": optax.tree.norm(grads),
       "learning_rate": schedule(state.step) * scale,
     }
     state = state.replace(
       step=state.step + 1,
-      params=variables["params"],
-      collections={k: v for k, v in variables.items() if k != "params"},
+      params=params,
+      collections=collections,
       opt_state=opt_state,
-      average=average,
+      average=_averaged(state, params, config.weights_ema),
     )
     return state, metrics
 
   return train_step
 
 
-def weights_to_use(state: TrainState) -> PyTree:
-  """The variables for validation and sampling: averaged where that is on."""
-  params = state.average if state.average else state.params
-  return {"params": params, **state.collections}
+def _averaged(state, params, decay):
+  if not decay:
+    return state.average
+  # Early on, the average follows faster, so that it forgets the start.
+  decay = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
+  return optax.incremental_update(params, state.average, 1 - decay)
 
 
-def make_select(config: StageConfig):
-  """The pure `(state, validation loss) -> state` that keeps the best weights.
+def make_select(
+  task: Task, config: StageConfig
+) -> Callable[[TrainState, Float[Array, ""]], TrainState]:
+  """Returns the pure `(state, validation loss) -> state` after an evaluation.
 
-  It also counts evaluations without improvement and moves the plateau
-  schedule on.
+  It keeps the best variables, counts the evaluations without improvement and
+  advances the plateau schedule. If the loss of the task does not select, the
+  latest variables are kept, and the best loss stays infinite, so that
+  checkpoints hold the weights of their own step.
   """
-  plateau = optimizers.plateau(config)
 
   def select(state, loss):
     better = loss < state.best_loss
-    _, scaled = plateau.update(state.params, state.plateau, value=loss)
     best = jax.tree.map(
       lambda new, old: jnp.where(better, new, old),
-      weights_to_use(state),
+      state.variables_to_use,
       state.best,
     )
-    return state.replace(
-      plateau=scaled if config.schedule == "plateau" else state.plateau,
+    state = state.replace(
       best=best,
       best_loss=jnp.where(better, loss, state.best_loss),
       best_step=jnp.where(better, state.step, state.best_step),
-      stale=jnp.where(better, 0, state.stale + 1),
+      evals_without_improvement=jnp.where(
+        better, 0, state.evals_without_improvement + 1
+      ),
     )
+    if config.schedule != "plateau":
+      return state
+    _, plateau = optimizers.plateau(config).update(
+      state.params, state.plateau, value=loss
+    )
+    return state.replace(plateau=plateau)
 
-  return select
+  def keep_latest(state, loss):
+    del loss
+    best, best_step = _copy((state.variables_to_use, state.step))
+    return state.replace(best=best, best_step=best_step)
 
-
-def keep_latest(state: TrainState, loss: Float[Array, ""]) -> TrainState:
-  """What `make_select` gives, where the validation loss does not select.
-
-  The best loss stays infinite, so checkpoints hold the weights of their own
-  step.
-  """
-  del loss
-  best, best_step = _copy((weights_to_use(state), state.step))
-  return state.replace(best=best, best_step=best_step)
+  return select if task.selects else keep_latest
 
 
 def all_finite(tree: PyTree) -> Bool[Array, ""]:

@@ -1,34 +1,28 @@
-"""The run folder: its configuration, its lock, what may change on resuming.
+"""The run folder and its configuration.
 
-config.json      settings, and what is known of the data
+config.json      settings, and the specification of the data
 tokenizer/       checkpoints of a stage; train/ and validation/ for TensorBoard
 prior/           the same of the next stage; other generators have other names
 metrics.jsonl    one line for each reported step
 pictures/        reconstructions, samples, usage of the codebook
 """
 
-import contextlib
 import dataclasses
-import itertools
 import math
-import os
 import types
-from collections.abc import Iterator
-from typing import Any, get_args, get_origin
+from typing import get_args, get_origin
 
 from etils import epath
 
-from vqvae_jax import config as cfg
-from vqvae_jax import files
-from vqvae_jax.config import from_step
-from vqvae_jax.config.generators import all_stages, stages_of
+from vqvae_jax.config import Config, from_dict, from_step
+from vqvae_jax.config.generators import stages_of
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ConfigError, RunError, UserError
 from vqvae_jax.files import expand, is_remote, pretty_json, read_json, replace
 from vqvae_jax.training.checkpoints import latest_step
 
-# Of one command, not of the run.
-_OF_A_COMMAND = (
+# Settings of one command, not of the run.
+OF_A_COMMAND = (
   "workdir",
   "resume",
   "from_step",
@@ -38,31 +32,7 @@ _OF_A_COMMAND = (
   "num_processes",
   "process_index",
 )
-# What a resumed run may change: how long, how often, and where things are.
-# The images are known by their digest, and `augment` by what `auto` came to.
-CHANGEABLE = {
-  *_OF_A_COMMAND,
-  "data_dir",
-  "dataset",
-  "augment",
-  "stage",
-  "steps",
-  "patience",
-  "log_every",
-  "eval_every",
-  "checkpoint_every",
-}
-_WRITTEN = (
-  ".lock",
-  "config.json",
-  "config.json.partial",
-  "metrics.jsonl",
-  "metrics.jsonl.partial",
-  "pictures",
-  "tensorboard",
-  *all_stages(),
-)
-# Differences or runs that a message lists.
+# Runs that a message lists.
 _LISTED = 5
 
 
@@ -70,18 +40,18 @@ _LISTED = 5
 class RunInfo:
   """What `config.json` holds."""
 
-  config: cfg.Config
+  config: Config
   spec: DataSpec
 
 
 def steps_asked(
   folder: epath.PathLike, model: str, text: str | None
 ) -> dict[str, int]:
-  """Steps that `--from-step` asks for, by the name of the stage.
+  """Returns the steps that `--from-step` asks for, by stage.
 
   Args:
-    folder: the run folder.
-    model: name of its model.
+    folder: path of the run folder.
+    model: name of the model.
     text: value of the flag.
 
   Raises:
@@ -103,92 +73,11 @@ def steps_asked(
   return asked
 
 
-@contextlib.contextmanager
-def lock(workdir: epath.PathLike, flag: str = "--workdir") -> Iterator[None]:
-  """Makes the folder and holds it for this process.
-
-  The system frees it if the process dies. A folder that is no run when the
-  block ends is left as it was found. Remote folders (`gs://...`) have no locks
-  and are not locked.
-
-  Raises:
-    RunError: if another run holds it.
-  """
-  folder = epath.Path(workdir)
-  if is_remote(workdir):
-    folder.mkdir(parents=True, exist_ok=True)
-    yield
-    return
-  missing = [p for p in (folder, *folder.parents) if not p.exists()]
-  with contextlib.ExitStack() as stack:
-    # After the lock: nothing is left to be refused later.
-    stack.callback(_remove_empty, missing)
-    try:
-      folder.mkdir(parents=True, exist_ok=True)
-      free = stack.enter_context(files.lock(folder / ".lock"))
-    except OSError as error:
-      raise RunError(
-        f"{flag} {str(workdir)[:200]}: {error.strerror or error}; use another"
-      ) from None
-    if not free:
-      raise RunError(
-        f"another run is at work in {workdir}; wait for it or use another "
-        f"{flag}"
-      )
-    yield
-
-
-def _remove_empty(folders):
-  with contextlib.suppress(OSError):
-    for folder in folders:
-      os.rmdir(folder)
-
-
-def check_place(workdir: epath.PathLike):
-  """Refuses a folder that cannot be written to, before any work.
-
-  Raises:
-    RunError: if it is a file or below one, on a read-only disk, or if it holds
-      links, which a run does not write through.
-  """
-  folder = epath.Path(workdir)
-  if is_remote(workdir):
-    return
-  try:
-    above = next(p for p in (folder, *folder.parents) if p.exists())
-    if not above.is_dir():
-      raise RunError(f"--workdir {workdir}: {above} is a file, not a folder")
-    if not os.access(above, os.W_OK | os.X_OK):
-      raise RunError(
-        f"--workdir {workdir}: {above} cannot be written to (a read-only disk, "
-        "or no permission); use another"
-      )
-    link = next(filter(os.path.islink, _written(folder)), None)
-  except OSError as error:
-    raise RunError(
-      f"--workdir {str(workdir)[:200]}: {error.strerror or error}"
-    ) from None
-  if link:
-    raise RunError(
-      f"{link} is a link, and a run does not write through links inside its "
-      "folder; put what it points to in its place, or make the whole run "
-      "folder a link"
-    )
-
-
-def _written(folder):
-  """Paths of what is there of the files and folders that a run writes."""
-  for name in _WRITTEN:
-    yield folder / name
-    for place, folders, names in os.walk(folder / name):
-      yield from (os.path.join(place, inner) for inner in (*folders, *names))
-
-
 def read(workdir: epath.PathLike) -> RunInfo:
-  """The configuration of a run.
+  """Reads the configuration of a run.
 
   Raises:
-    RunError: if the folder is no run of ours.
+    RunError: if the folder is not a run folder.
   """
   folder = expand(workdir)
   path = folder / "config.json"
@@ -203,7 +92,7 @@ def read(workdir: epath.PathLike) -> RunInfo:
   try:
     if not isinstance(values["config"], dict):
       raise ConfigError("config is not a group of settings")
-    config = cfg.from_dict(values["config"])
+    config = from_dict(values["config"])
     return RunInfo(config, _spec(values["data"]))
   except KeyError as error:
     raise RunError(
@@ -215,7 +104,7 @@ def read(workdir: epath.PathLike) -> RunInfo:
 
 
 def _runs_beside(folder):
-  """Which runs there are, for a message."""
+  """Lists the runs nearby, for a message."""
   places = dict.fromkeys([folder.parent, epath.Path("runs")])
   found = [
     str(path.parent)
@@ -230,7 +119,7 @@ def _runs_beside(folder):
 
 
 def _spec(values):
-  """The specification of the data, each field of its type."""
+  """Returns the specification of the data; checks the type of each field."""
   if not isinstance(values, dict):
     raise ConfigError("data is not a group of fields")
   kinds = {field.name: field.type for field in dataclasses.fields(DataSpec)}
@@ -254,7 +143,7 @@ def _spec(values):
 
 
 def _fits(value, kind):
-  """Whether a value of JSON is of a field's type."""
+  """Returns whether a JSON value has the type of a field."""
   if isinstance(kind, types.UnionType):
     return any(_fits(value, option) for option in get_args(kind))
   if get_origin(kind) is tuple:
@@ -271,139 +160,28 @@ def _fits(value, kind):
   return not isinstance(kind, type) or isinstance(value, kind)
 
 
-def resumed_config(run: epath.PathLike) -> cfg.Config:
-  """The settings of a run, to go on with where it is now.
+def resumed_config(run: epath.PathLike) -> Config:
+  """Returns the settings of a run, to continue it where it is now.
 
   Args:
-    run: the run folder.
+    run: path of the run folder.
 
   Raises:
-    RunError: if it is no run folder.
+    RunError: if it is not a run folder.
   """
-  defaults = {f.name: f.default for f in dataclasses.fields(cfg.Config)}
+  defaults = {f.name: f.default for f in dataclasses.fields(Config)}
   return dataclasses.replace(
     read(run).config,
-    **{name: defaults[name] for name in _OF_A_COMMAND}
+    **{name: defaults[name] for name in OF_A_COMMAND}
     | {"workdir": str(run), "resume": str(run)},
   )
 
 
 def write(workdir: epath.PathLike, info: RunInfo):
-  """Puts the configuration on record, whole or not at all."""
+  """Writes the configuration, whole or not at all."""
   config = dataclasses.replace(info.config, resume=None, from_step=None)
   values = {
     "config": dataclasses.asdict(config),
     "data": info.spec.to_dict(),
   }
   replace(epath.Path(workdir) / "config.json", pretty_json(values))
-
-
-def check_same_run(workdir: epath.PathLike, new: RunInfo):
-  """Refuses to go on with another model or other images.
-
-  Raises:
-    RunError: see `check_settings` and `check_data`.
-  """
-  check_settings(workdir, new.config)
-  check_data(workdir, new)
-
-
-def check_settings(workdir: epath.PathLike, new: cfg.Config):
-  """Refuses to go on with another model; needs no data.
-
-  Settings of a stage that has no checkpoint yet may still change.
-
-  Raises:
-    RunError: naming the settings that differ.
-  """
-  workdir = epath.Path(workdir)
-  if not (workdir / "config.json").exists():
-    found = workdir.iterdir() if workdir.exists() else ()
-    foreign = [p.name for p in found if p.name != ".lock"]
-    if foreign:
-      raise RunError(
-        f"{workdir} holds {foreign[0]!r} but no config.json: it is not a run "
-        "folder; name a new or an empty one with --workdir"
-      )
-    return
-  old = read(workdir).config
-  trained = _trained(workdir)
-  if not trained:
-    return
-  names = old.dataset, new.dataset
-  # Names are of one set each; paths may have moved.
-  if names[0] != names[1] and not any(":" in name for name in names):
-    raise RunError(_other_images(workdir, *names))
-  differences = _differences(
-    dataclasses.asdict(old),
-    dataclasses.asdict(new),
-    skip=set(all_stages()) - set(trained),
-  )
-  if differences:
-    more = len(differences) - _LISTED
-    raise RunError(
-      f"{workdir} was trained with other settings: "
-      f"{'; '.join(differences[:_LISTED])}{f'; and {more} more' * (more > 0)}. "
-      f"--resume={workdir} goes on with those, or use another --workdir"
-    )
-  for stage, later in itertools.pairwise(stages_of(new.model)):
-    steps = getattr(new, stage).steps
-    # One that stopped early has fewer steps than it was asked for.
-    asked = max(trained.get(stage, 0), getattr(old, stage).steps)
-    if later in trained and new.stage in ("all", stage) and steps > asked:
-      raise RunError(
-        f"{workdir}/{later} was trained on the {stage} of step "
-        f"{trained.get(stage, 0)}; to train the {stage} to step {steps}, use "
-        f"another --workdir or move that {later} away"
-      )
-
-
-def check_data(workdir: epath.PathLike, new: RunInfo):
-  """Refuses to go on with other images, wherever they are.
-
-  Raises:
-    RunError: naming the data sets.
-  """
-  workdir = epath.Path(workdir)
-  if not (workdir / "config.json").exists() or not _trained(workdir):
-    return
-  old = read(workdir)
-  if old.spec.digest != new.spec.digest:
-    raise RunError(_other_images(workdir, old.config.dataset, new.spec.name))
-  if old.spec.augment != new.spec.augment:
-    raise RunError(
-      f"{workdir} was trained with --augment={old.spec.augment}, now it is "
-      f"{new.spec.augment}; give --augment={old.spec.augment}"
-    )
-
-
-def _trained(workdir):
-  """Newest steps of the stages that have checkpoints."""
-  found = {s: latest_step(workdir / s) for s in all_stages()}
-  return {stage: step for stage, step in found.items() if step is not None}
-
-
-def _other_images(workdir, old, new):
-  if old == new:
-    return (
-      f"{workdir} was trained on other images than {new} holds now; bring "
-      "those back, or use another --workdir"
-    )
-  return (
-    f"{workdir} was trained on {old}, and {new} holds other images; use that "
-    "data set, or another --workdir"
-  )
-
-
-def _differences(
-  old: dict[str, Any], new: dict[str, Any], skip: set[str], prefix: str = ""
-) -> list[str]:
-  found = []
-  for name in old:
-    if name in skip or name in CHANGEABLE:
-      continue
-    if isinstance(old[name], dict):
-      found += _differences(old[name], new[name], skip, f"{prefix}{name}.")
-    elif old[name] != new[name]:
-      found.append(f"{prefix}{name} was {old[name]}, now {new[name]}")
-  return found
