@@ -50,4 +50,6 @@ def free_bytes(folder: epath.Path) -> int | None:
   path = pathlib.Path(folder).absolute()
   while not path.exists() and path != path.parent:
     path = path.parent
-  return shutil.disk_usage(path).free
+  total, _, free = shutil.disk_usage(path)
+  # Some file systems do not tell their size.
+  return free if total else None

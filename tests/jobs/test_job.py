@@ -17,7 +17,7 @@ from PIL import Image
 import vqvae_jax
 from vqvae_jax.errors import RunError
 from vqvae_jax.generators import Trained
-from vqvae_jax.jobs import job, shards
+from vqvae_jax.jobs import folder, job, shards
 
 
 def test_every_image_once_and_where_it_belongs(whole, settings):
@@ -179,7 +179,7 @@ def test_another_job_is_not_resumed(whole, settings, tmp_path):
 
 
 def test_a_full_disk_loses_nothing(whole, settings, tmp_path, monkeypatch):
-  from vqvae_jax.jobs import formats
+  from vqvae_jax.jobs.formats import png as formats
 
   config = dataclasses.replace(settings, out=str(tmp_path / "out"))
   real, left = formats.replace, [25]
@@ -228,19 +228,19 @@ def test_a_shard_of_a_process_that_dies_is_taken_over(settings, tmp_path):
   (tmp_path / "records").mkdir()
   shard = shards.plan(40, 15)[1]
   with (
-    shards.Job(tmp_path).lock(shard),
+    folder.JobFolder(tmp_path).lock(shard),
     pytest.raises(RunError, match="is not empty, and no job"),
   ):
     tiny.sample(config)
   shutil.rmtree(tmp_path / "records")
-  opened = shards.Job.open
+  opened = folder.JobFolder.open
 
   def locked(self, *args, **options):
     opened(self, *args, **options)
-    stack.enter_context(shards.Job(tmp_path).lock(shard))
+    stack.enter_context(folder.JobFolder(tmp_path).lock(shard))
 
   with contextlib.ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
-    patch.setattr(shards.Job, "open", locked)
+    patch.setattr(folder.JobFolder, "open", locked)
     patch.setattr("vqvae_jax.files.LOCK_WAIT", 0.1)
     wait = job._wait
 

@@ -17,7 +17,7 @@ import tiny
 from PIL import Image
 from rich.console import Console
 
-from vqvae_jax import files
+from vqvae_jax import files, machine
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError, DataError, RunError
 from vqvae_jax.generators import starts
@@ -42,7 +42,7 @@ def test_sources_are_named_by_index_and_file(tmp_path):
     assert entry["sources"] == [
       {"index": row, "file": f"{row % 2}/\u00fc {row}.png"} for row in rows
     ]
-  assert "no anonymisation" in (tmp_path / "README.md").read_text()
+  assert "not anonymised" in (tmp_path / "README.md").read_text()
 
 
 def _model():
@@ -131,7 +131,7 @@ def test_the_card_says_what_the_set_is(kind, tmp_path):
     if path.is_file():
       assert b"somewhere" not in path.read_bytes()
   assert "folder:pets" in text
-  for word in ("Synthetic", "clinical", "anonymisation", "vqvae", "d1"):
+  for word in ("Synthetic", "clinical", "not anonymised", "vqvae", "d1"):
     assert word in text
   code = body.split("```python")[1].split("```")[0]
   compile(code, "card", "exec")
@@ -269,7 +269,7 @@ def test_what_cannot_fit_is_refused_before_anything_is_written(
   ):
     with pytest.raises(ConfigError, match=message):
       sets.make(out, **changes)
-  monkeypatch.setattr(limits.shutil, "disk_usage", lambda _: (10**6, 0, 10**5))
+  monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: (10**6, 0, 10**5))
   for kind in ("png", "npz", "tfds"):
     with pytest.raises(ConfigError, match="has 100 kB left"):
       sets.make(out, format=kind, num_images=20_000, shard_size=20_000)

@@ -1,4 +1,4 @@
-"""The compiled blocks that the images of shards lie in."""
+"""Blocks of images, which the device makes at a time."""
 
 import itertools
 from collections.abc import Iterator
@@ -11,12 +11,19 @@ from vqvae_jax.jobs.shards import Shard
 
 
 class Blocks:
-  """The images of shards, in their order, the device one block ahead.
+  """The images of shards in their order, with the device one block ahead.
 
   A block that reaches into the next shard is kept for it.
   """
 
   def __init__(self, planned: Plan, shards: list[Shard], block: int):
+    """Prepares the blocks; none is made yet.
+
+    Args:
+      planned: plan of the job.
+      shards: shards in the order in which they are read.
+      block: number of images of a block.
+    """
     self._planned = planned
     self._block = block
     starts = {start for shard in shards for start in self._starts(shard)}
@@ -24,7 +31,7 @@ class Blocks:
     self._made = {}
 
   def of(self, shard: Shard) -> Iterator[UInt8[np.ndarray, "b h w c"]]:
-    """The images of a shard, block by block."""
+    """Yields the images of a shard, block by block."""
     for start in self._starts(shard):
       first = max(shard.first - start, 0)
       yield self._get(start)[first : shard.first + shard.count - start]
@@ -44,7 +51,7 @@ class Blocks:
 
   def _make(self, start):
     numbers = np.arange(start, start + self._block)
-    # Beyond the job, the labels of its last image.
+    # A block may reach beyond the job, where it repeats the last label.
     labels = self._planned.labels[
       np.minimum(numbers, len(self._planned.labels) - 1)
     ]

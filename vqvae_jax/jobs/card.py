@@ -1,7 +1,7 @@
-"""The card of a generated set, `README.md`: what it is, and what it is not.
+"""The card of a generated set, `README.md`.
 
-Its first lines are the front matter that Hugging Face's Hub reads. It holds no
-date, so that the same job gives the same bytes.
+Its first lines are the front matter that the Hub of Hugging Face reads. The
+card has no date, so that the same job gives the same bytes.
 """
 
 import json
@@ -9,18 +9,18 @@ from typing import Any
 
 _HOW = {
   "prior": (
-    "Each image was drawn from a generative model of the training images; it "
-    "starts from none of them."
+    "Each image was drawn from a generative model of the training images. It "
+    "does not start from one of them."
   ),
   "perturb": (
-    "Each image is a training image, its codes drawn anew among similar ones."
+    "Each image is a training image whose codes were replaced by similar ones."
   ),
   "mix": (
     "Each image lies between two training images of its class that are near "
     "each other."
   ),
   "inpaint": (
-    "Each image is a training image, of which a rectangle was drawn anew."
+    "Each image is a training image in which a rectangle was redrawn."
   ),
   "walk": (
     "Each image is a training image, moved by a random walk over the latents "
@@ -32,34 +32,34 @@ _HOW = {
 }
 _LIMITS = """\
 - These are neither photographs nor measurements: details that look real may
-  never have been seen. Some images are wrong or show another class than their
+  never have existed. Some images are wrong or show another class than their
   label; nobody has looked through them.
-- The model learned from few images. It repeats their biases, and what is rare
-  in them is rarer here or missing.
-- Do not evaluate on them: measure accuracy on real images that no model was
-  trained on. Whether they help a classifier is a question for
+- The model learned from few images. It repeats their biases, and whatever is
+  rare in them is rarer here or missing.
+- Do not evaluate a classifier on them. Measure accuracy on real images that no
+  model was trained on. Whether they help a classifier is a question for
   `python -m vqvae_jax.study`.
 - They are not for clinical or other decisions about people.
 - The set inherits the licence and the conditions of the data it was learned
   from; "other" above stands for these.
 """
 _DERIVED = """\
-- **This is no anonymisation.** Each image is a variation of real ones, which
-  `sources.jsonl` names: a person or a patient in them may be recognised. Treat
-  the set as confidential as the data it comes from.
+- **This is not anonymised data.** Each image is a variation of real images,
+  which `sources.jsonl` names, and people in them may be recognisable. Treat the
+  set as confidentially as the data that it comes from.
 """
 _DRAWN = """\
-- This is no anonymisation: a model may repeat training images closely.
+- This is not anonymised data: a model may repeat training images closely.
 """
-# Of classes that are counted one by one.
+# Number of classes that the table lists.
 _MAX_CLASSES = 200
 
 
 def card(settings: dict[str, Any], classes: list[dict[str, Any]]) -> str:
-  """The text of a card.
+  """Returns the text of a card.
 
   Args:
-    settings: of the job, as `job.json` holds them.
+    settings: settings of the job, as `job.json` holds them.
     classes: label, name, folder and count of each class.
   """
   about = settings.get("about", {})
@@ -71,11 +71,11 @@ def card(settings: dict[str, Any], classes: list[dict[str, Any]]) -> str:
     f"{_HOW[settings['mode']]}\n",
     _table(settings, about),
     _classes(classes),
-    "## What it is not good for\n",
+    "## Limits\n",
     (_DERIVED if derived else _DRAWN) + _LIMITS,
-    "## How to load it\n",
+    "## Loading the set\n",
     _loading(settings, classes),
-    "## What is in it\n",
+    "## Contents\n",
     _contents(settings),
   ]
   return "\n".join(parts)
@@ -191,13 +191,13 @@ def _contents(settings):
     "- `manifest.json`: settings, classes, counts and checksums; `python "
     "sample.py --verify\n  --out=.` checks the set against them",
     "- `grid.png`: the first images of each class",
-    "- `job.json`, `records/`: what the job was, and each part of it",
+    "- `job.json`, `records/`: settings of the job, and a record of each shard",
   ]
   if settings["mode"] != "prior":
     lines.append(
       f"- `sources.jsonl`: for each image, the {settings['source_split']} "
       "images it was made from: `index` in that\n  split, and `file`, the path "
-      "in the data set, where there are files"
+      "in the data set, if it has files"
     )
   return "\n".join([*lines, ""])
 
@@ -207,10 +207,10 @@ def _code(*lines):
 
 
 def _plain(value):
-  """A value in one cell of a table, whatever it holds."""
+  """Returns a value as the text of one cell of a table."""
   text = value if isinstance(value, str) else json.dumps(value)
   text = text if len(text) <= 200 else f"{text[:200]}..."
-  # Control characters, and letters that UTF-8 cannot hold, as escapes.
+  # Control characters, and letters that UTF-8 cannot encode, become escapes.
   text = "".join(
     c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
   )

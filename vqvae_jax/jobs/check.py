@@ -1,8 +1,7 @@
-"""Checks of a job's folder: are its files what was written? Only reads."""
+"""Checks that the files of a job's folder are what was written. Only reads."""
 
 import concurrent.futures
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from etils import epath
@@ -11,28 +10,30 @@ from rich.console import Console
 
 from vqvae_jax.errors import RunError
 from vqvae_jax.jobs import finish
-from vqvae_jax.jobs.format_base import Format
-from vqvae_jax.jobs.formats import open_format
-from vqvae_jax.jobs.shards import RECORDS, Checksum, Job, Shard, plan
-from vqvae_jax.jobs.tree import entries
+from vqvae_jax.jobs.entries import entries
+from vqvae_jax.jobs.folder import RECORDS, JobFolder
+from vqvae_jax.jobs.formats import Format, open_format
+from vqvae_jax.jobs.shards import Checksum, Shard, plan
 from vqvae_jax.progress import Meter, say
 
 THREADS = 4
 
 
-def verify(out: epath.PathLike, console: Console):
-  """Checks a whole set, and changes nothing.
+def verify(out: epath.PathLike, console: Console) -> None:
+  """Checks a whole set and changes nothing.
 
   Every file is compared with the checksums that were written with it: images,
-  labels, records, and what describes the set. So is what lies beside them.
+  labels, records, and the files that describe the set. Other files in the
+  folder are an error, too.
 
   Raises:
-    RunError: naming the first thing that is missing, changed or too many.
+    RunError: naming the first file that is missing, changed or unknown.
   """
-  job = Job(out)
-  settings = job.settings()
+  job = JobFolder(out)
+  settings = job.settings
   shards = plan(settings["num_images"], settings["shard_size"])
-  missing = [shard for shard in shards if not job.has(shard)]
+  present = set(job.recorded(shards))
+  missing = [shard for shard in shards if shard not in present]
   if missing:
     number = len(missing)
     raise RunError(
@@ -40,132 +41,104 @@ def verify(out: epath.PathLike, console: Console):
       f"the first is {missing[0].number}; run the same command with --resume"
     )
   with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-    kept = open_kept(job, settings, pool)
-    labels = job.labels(shards)
-    found = strays(job, kept, settings, labels)
-    if found:
-      # The shards are not read yet: behind a link or pipe may be anything.
+    store = open_format(job.out, settings, pool)
+    unknown = strays(job, store, shards, job.labels(shards))
+    if unknown:
+      # Shards are not read yet, because a link or pipe may lead anywhere.
       raise RunError(
-        f"{found[0]}{_more(found)}; then repeat --verify, which has not "
+        f"{unknown[0]}{_more(unknown)}; then repeat --verify, which has not "
         "compared the images yet"
       )
-    wrong = wrong_shards(job, kept, shards, console)
+    wrong = wrong_shards(job, store, shards, console)
     if wrong:
       raise RunError(next(iter(wrong.values())) + _more(wrong))
-    text = finish.mistake(job, kept, shards)
+    text = finish.mistake(job, store, shards)
     if text:
       raise RunError(text)
+  count = settings["num_images"]
   say(
     console,
-    f"{settings['num_images']:,} {_images(settings['num_images'])} in "
-    f"{job.out} are as their records say",
-  )
-
-
-def open_kept(
-  job: Job,
-  settings: dict[str, Any],
-  pool: concurrent.futures.Executor,
-) -> Format:
-  """The files of a job's shards."""
-  return open_format(
-    settings["format"],
-    job.out,
-    settings["class_names"],
-    settings["image_shape"],
-    len(plan(settings["num_images"], settings["shard_size"])),
-    pool,
+    f"{count:,} {'image' if count == 1 else 'images'} in {job.out} are as "
+    "their records say",
   )
 
 
 def wrong_shards(
-  job: Job, kept: Format, shards: Sequence[Shard], console: Console
+  job: JobFolder, store: Format, shards: Sequence[Shard], console: Console
 ) -> dict[Shard, str]:
-  """What is wrong with shards on record, by shard."""
-  found = {}
+  """Returns what is wrong with recorded shards, by shard."""
+  wrong = {}
   if not shards:
-    return found
+    return wrong
   with Meter(console, "shards checked", len(shards)) as meter:
     for shard in shards:
-      wrong = _wrong(job, kept, shard)
-      if wrong:
-        found[shard] = f"{wrong}; {finish.REPAIR}"
+      text = _wrong(job, store, shard)
+      if text:
+        wrong[shard] = f"{text}; {finish.REPAIR}"
       meter.advance(1)
-  return found
+  return wrong
 
 
 def strays(
-  job: Job,
-  kept: Format,
-  settings: dict[str, Any],
+  job: JobFolder,
+  store: Format,
+  shards: Sequence[Shard],
   labels: Int[np.ndarray, " n"],
 ) -> list[str]:
-  """What lies in the folder and is no part of the set, a line for each."""
-  known = finish.owned(kept, settings)
-  shards = plan(settings["num_images"], settings["shard_size"])
+  """Returns a line for each file in the folder that is not part of the set.
+
+  Args:
+    job: folder of the job.
+    store: files of the shards.
+    shards: all shards.
+    labels: labels of all images.
+  """
+  owned = finish.owned(store, job.settings)
   records = {job.record(shard).name for shard in shards}
-  found = []
+  lines = []
   for names, kind in entries(job.out):
     where = job.out.joinpath(*names)
     if kind in ("link", "device"):
-      found.append(f"{where} is a {kind}, not what was written; move it away")
+      lines.append(f"{where} is a {kind}, not what was written; move it away")
       continue
-    folder = kind == "folder"
-    ours = (
-      kept.owns(names, labels, folder=folder)
-      or (not folder and len(names) == 1 and names[0] in known)
-      or (folder and names == (RECORDS,))
-      or (
-        not folder
-        and len(names) == 2
-        and names[0] == RECORDS
-        and names[1] in records
+    if kind == "folder":
+      ours = names == (RECORDS,)
+    else:
+      ours = (
+        names[0] in owned
+        if len(names) == 1
+        else (names[0] == RECORDS and len(names) == 2 and names[1] in records)
       )
-    )
-    if not ours:
-      found.append(f"{where} is not part of this set; move it away")
-  return found
+    if not ours and not store.owns(names, labels, folder=kind == "folder"):
+      lines.append(f"{where} is not part of this set; move it away")
+  return lines
 
 
-def _wrong(job, kept, shard):
-  """What is wrong with a shard; None for nothing."""
+def _wrong(job, store, shard):
+  """Says what is wrong with a shard, if anything."""
+  name = f"shard {shard.number}"
   try:
     record = job.read(shard)
   except RunError as error:
     return str(error)
-  labels = np.asarray(record["labels"])
-  name = f"shard {shard.number}"
-  missing = kept.missing(shard, labels)
+  missing = store.missing(shard, record.labels)
   if missing:
     number = len(missing)
-    return (
-      f"{number} {_files(job, number)} of {name} {_are(number)} missing "
-      f"({missing[0]})"
-    )
+    unit = store.unit if number == 1 else f"{store.unit}s"
+    return f"{number} {unit} of {name} {_are(number)} missing ({missing[0]})"
+  changed = f"{name} is not what was written: its checksum differs"
   try:
-    if kept.digest(shard, labels) != record["files"]:
-      return f"{name} is not what was written: its checksum differs"
-    checksum = Checksum(labels)
-    for images in kept.read(shard, labels):
+    if store.digest(shard, record.labels) != record.files:
+      return changed
+    checksum = Checksum(record.labels)
+    for images in store.read(shard, record.labels):
       checksum.update(images)
   except OSError as error:
     return f"{name} cannot be read ({error.strerror or error})"
   except Exception as error:
-    # Decoders raise what they like on broken files.
+    # Decoders do not document what they raise for broken files.
     return f"{name} is broken ({' '.join(str(error).split())[:200]})"
-  if checksum.hexdigest() != record["sha256"]:
-    return f"{name} is not what was written: its checksum differs"
-  return None
-
-
-def _files(job, number):
-  if job.settings()["format"] == "png":
-    return _images(number)
-  return "file" if number == 1 else "files"
-
-
-def _images(number):
-  return "image" if number == 1 else "images"
+  return changed if checksum.hexdigest() != record.sha256 else None
 
 
 def _are(number):

@@ -1,8 +1,8 @@
-"""What is written when all shards are whole, and how it is checked."""
+"""The files that describe a set: written once all shards are whole."""
 
-import hashlib
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vqvae_jax.errors import RunError
@@ -14,44 +14,51 @@ from vqvae_jax.files import (
 )
 from vqvae_jax.generators.plan import Plan
 from vqvae_jax.jobs.card import card
-from vqvae_jax.jobs.folders import class_folders, folder_rule
-from vqvae_jax.jobs.format_base import Format, file_digest
+from vqvae_jax.jobs.class_folders import class_folders, folder_rule
+from vqvae_jax.jobs.folder import JOB, MANIFEST, RECORDS, JobFolder
+from vqvae_jax.jobs.formats import Format
+from vqvae_jax.jobs.formats.base import file_digest
 from vqvae_jax.jobs.overview import overview
-from vqvae_jax.jobs.shards import JOB, MANIFEST, RECORDS, Job, Shard
+from vqvae_jax.jobs.shards import Shard
 from vqvae_jax.pictures import png
 
 CARD = "README.md"
 GRID = "grid.png"
 SOURCES = "sources.jsonl"
 REPAIR = "run the same command with --resume --repair"
+# The lock of the process that completes a set.
+COMPLETING = "complete"
 
 
-def complete(job: Job, kept: Format, shards: Sequence[Shard], planned: Plan):
-  """Writes all that goes with the shards, the manifest last."""
-  settings = job.settings()
+def complete(
+  job: JobFolder, store: Format, shards: Sequence[Shard], planned: Plan
+) -> None:
+  """Writes all files that describe the set, the manifest last."""
+  settings = job.settings
   replace_shared(job.out / JOB, pretty_json(settings))
-  names = settings["class_names"]
-  pixels = overview(kept, shards, planned, names, settings["mode"])
+  pixels = overview(
+    store, shards, planned, settings["class_names"], settings["mode"]
+  )
   replace_shared(job.out / GRID, png(pixels))
   if planned.origins:
     _write_sources(job, shards)
-  kept.complete([shard.count for shard in shards])
-  classes = counted_classes(job, shards, settings)
-  text = card(settings, classes)
+  store.complete([shard.count for shard in shards])
+  text = card(settings, counted_classes(job, shards))
   replace_shared(job.out / CARD, text.encode("utf-8", "backslashreplace"))
-  replace_shared(job.out / MANIFEST, _manifest(job, kept, shards, settings))
+  replace_shared(job.out / MANIFEST, _manifest(job, store, shards))
   _sweep(job)
 
 
-def mistake(job: Job, kept: Format, shards: Sequence[Shard]) -> str | None:
-  """What is wrong with the files that `complete` wrote; None for nothing."""
-  settings = job.settings()
+def mistake(
+  job: JobFolder, store: Format, shards: Sequence[Shard]
+) -> str | None:
+  """Says what is wrong with the files that `complete` wrote, if anything."""
   path = job.out / MANIFEST
-  names = _extras(kept, settings)
+  names = _described_by(store, job.settings)
   for name in (MANIFEST, *names):
     if not (job.out / name).exists():
       return f"{job.out / name} is missing; {REPAIR}"
-  if path.read_bytes() == _manifest(job, kept, shards, settings):
+  if path.read_bytes() == _manifest(job, store, shards):
     return None
   try:
     recorded = read_json(path).get("files")
@@ -64,34 +71,35 @@ def mistake(job: Job, kept: Format, shards: Sequence[Shard]) -> str | None:
   return f"{path} is not what the records say; {REPAIR}"
 
 
-def owned(kept: Format, settings: dict[str, Any]) -> set[str]:
-  """Names of the files beside the shards."""
-  return {MANIFEST, *_extras(kept, settings)}
+def owned(store: Format, settings: Mapping[str, Any]) -> set[str]:
+  """Returns the names of the files beside the shards."""
+  return {MANIFEST, *_described_by(store, settings)}
 
 
 def counted_classes(
-  job: Job, shards: Sequence[Shard], settings: dict[str, Any]
+  job: JobFolder, shards: Sequence[Shard]
 ) -> list[dict[str, Any]]:
-  """Label, name, folder and count of each class."""
-  names = settings["class_names"]
-  counts = {}
+  """Returns label, name, folder and count of each class."""
+  names = job.settings["class_names"]
+  counts = Counter()
   for shard in shards:
-    for label, count in job.read(shard)["label_counts"].items():
-      counts[label] = counts.get(label, 0) + count
+    counts.update(job.read(shard).label_counts)
   pairs = zip(names or ["unlabelled"], class_folders(names), strict=True)
   return [
     {
       "label": label,
       "name": name,
       "folder": folder,
-      "count": counts.get(str(label), 0),
+      "count": counts[str(label)],
     }
     for label, (name, folder) in enumerate(pairs)
   ]
 
 
-def absent_line(settings: dict[str, Any], classes: list[dict[str, Any]]):
-  """A line on classes without images, which shift the numbers of the others."""
+def absent_line(
+  settings: Mapping[str, Any], classes: list[dict[str, Any]]
+) -> str | None:
+  """Names classes without images, which shift the numbers of the others."""
   absent = [entry["name"] for entry in classes if not entry["count"]]
   if not absent or settings["format"] != "png":
     return None
@@ -106,52 +114,53 @@ def absent_line(settings: dict[str, Any], classes: list[dict[str, Any]]):
   )
 
 
-def _extras(kept, settings):
-  sources = (SOURCES,) if settings["mode"] != "prior" else ()
-  return (JOB, CARD, GRID, *sources, *kept.extras)
+def _described_by(store, settings):
+  """Names of the files that describe the set, without the manifest."""
+  sources = () if settings["mode"] == "prior" else (SOURCES,)
+  return (JOB, CARD, GRID, *sources, *store.extras)
 
 
-def _manifest(job, kept, shards, settings):
-  def entry(shard):
-    record = job.read(shard)
-    shown = {k: record[k] for k in ("number", "first", "count", "sha256")}
-    content = job.record(shard).read_bytes()
-    return shown | {"record": hashlib.sha256(content).hexdigest()}
-
+def _manifest(job, store, shards):
+  settings = job.settings
+  names = _described_by(store, settings)
+  records = [job.read(shard) for shard in shards]
   return pretty_json(
     {
       **settings,
       "synthetic": True,
       "class_folders": folder_rule(settings["class_names"]),
-      "classes": counted_classes(job, shards, settings),
-      "files": {
-        name: file_digest(job.out / name) for name in _extras(kept, settings)
-      },
-      "shards": [entry(shard) for shard in shards],
+      "classes": counted_classes(job, shards),
+      "files": {name: file_digest(job.out / name) for name in names},
+      "shards": [
+        {
+          "number": record.shard.number,
+          "first": record.shard.first,
+          "count": record.shard.count,
+          "sha256": record.sha256,
+          "record": record.digest,
+        }
+        for record in records
+      ],
     }
   )
 
 
 def _write_sources(job, shards):
-  """Merges what the records say of each image's origins, line by line."""
+  """Writes which images each image was made from, a line for each."""
   lines = [
     json.dumps({"number": number, "sources": sources})
     for shard in shards
-    for number, sources in enumerate(job.read(shard)["sources"], shard.first)
+    for number, sources in enumerate(job.sources(shard), shard.first)
   ]
   replace_shared(job.out / SOURCES, "\n".join([*lines, ""]).encode())
 
 
 def _sweep(job):
-  """Removes what killed processes left: locks, and files half written."""
+  """Removes locks and partial files of processes that were killed."""
   for path in (job.out / RECORDS).iterdir():
-    lock = path.name.startswith(".") and path.name.endswith(".lock")
-    if lock and path.name != f".{COMPLETING}.lock":
+    is_lock = path.name.startswith(".") and path.name.endswith(".lock")
+    if is_lock and path.name != f".{COMPLETING}.lock":
       path.unlink(missing_ok=True)
   for path in job.out.iterdir():
     if left_behind(path):
       path.unlink(missing_ok=True)
-
-
-# The lock of the process that completes a set.
-COMPLETING = "complete"

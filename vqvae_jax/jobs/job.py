@@ -1,5 +1,7 @@
-"""The batch job of `sample.py`: shard after shard, encoded and written while
-the device makes the next block.
+"""The batch job of `sample.py`.
+
+Shards are made one after the other. The images of a block are encoded and
+written while the device makes the next block.
 """
 
 import concurrent.futures
@@ -23,16 +25,37 @@ from vqvae_jax.generators.labels import explained
 from vqvae_jax.generators.plan import Plan
 from vqvae_jax.jobs import check, finish, limits
 from vqvae_jax.jobs.blocks import Blocks
-from vqvae_jax.jobs.format_base import Format
-from vqvae_jax.jobs.formats import check_format
-from vqvae_jax.jobs.shards import MANIFEST, RECORDS, Checksum, Job, Shard, plan
+from vqvae_jax.jobs.folder import MANIFEST, RECORDS, JobFolder
+from vqvae_jax.jobs.formats import FORMATS, Format, open_format
+from vqvae_jax.jobs.shards import Checksum, Shard, plan
 from vqvae_jax.jobs.summary import advise_next, summarise
 from vqvae_jax.progress import Meter, say
 from vqvae_jax.sharding import local_mesh, start_processes
 
-# Seconds that a process of a cluster waits for the others when it has ended,
-# a month: JAX ends those that are still at work after that.
+# Seconds that a process of a cluster waits for the others at its end: a month.
+# After that, JAX ends those that are still at work.
 PATIENCE = 30 * 24 * 3600
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+  """A job that may begin.
+
+  Attributes:
+    config: settings of the job.
+    folder: folder of the job.
+    planned: labels of the images, and the function that makes them.
+    store: files of the shards.
+    shards: all shards of the job.
+    console: where messages go.
+  """
+
+  config: SampleConfig
+  folder: JobFolder
+  planned: Plan
+  store: Format
+  shards: list[Shard]
+  console: Console
 
 
 def generate(
@@ -40,26 +63,23 @@ def generate(
   console: Console | None = None,
   *,
   advise: bool = False,
-):
-  """Writes the images that the settings ask for; see `shards` for where.
+) -> None:
+  """Writes the images that the settings ask for; see `folder` for where.
 
-  Image n sits in block n // B of a compiled per-device batch of B images, so
-  its bytes depend on the checkpoint, the seed, n and B, and not on how many are
-  asked for, on how many workers there are or where an earlier one stopped.
+  Image n belongs to block n // B of a compiled per-device batch of B images.
+  Its bytes depend on the checkpoint, the seed, n and B, and not on the number
+  of images, the number of workers, or where an earlier one stopped.
 
   Args:
-    config: of the job.
+    config: settings of the job.
     console: where messages go, by default the standard output.
-    advise: say at the end what can be done with the images.
+    advise: whether to say at the end what can be done with the images.
 
   Raises:
     UserError: in one line, what is wrong with the settings or a folder.
   """
   console = console or Console()
-  places = {"out": str(expand(config.out))}
-  if config.workdir is not None:
-    places["workdir"] = str(expand(config.workdir))
-  config = dataclasses.replace(config, **places)
+  config = _with_paths(config)
   try:
     if config.verify:
       check.verify(config.out, console)
@@ -68,7 +88,7 @@ def generate(
   except OSError as error:
     where = error.filename or config.out
     raise RunError(
-      f"{where}: {error.strerror or error}; {_kept(config)}"
+      f"{where}: {error.strerror or error}; {_whole_so_far(config)}"
     ) from error
   except (MemoryError, jax.errors.JaxRuntimeError) as error:
     if isinstance(error, jax.errors.JaxRuntimeError) and not re.search(
@@ -81,8 +101,16 @@ def generate(
     ) from error
 
 
-def _kept(config):
-  """What an error of the disk leaves, in words."""
+def _with_paths(config):
+  """Returns the settings with `~` replaced in its paths."""
+  paths = {"out": str(expand(config.out))}
+  if config.workdir is not None:
+    paths["workdir"] = str(expand(config.workdir))
+  return dataclasses.replace(config, **paths)
+
+
+def _whole_so_far(config):
+  """Says what is left after an error of the disk."""
   if config.verify:
     return "nothing was changed"
   try:
@@ -102,37 +130,37 @@ def _kept(config):
 def _generate(config, console, advise):
   index, workers = _share(config)
   started = time.monotonic()
-  job = Job(config.out)
-  job.check_place()
+  folder = JobFolder(config.out)
+  folder.check_place()
   model = load(config.workdir, local_mesh(), config.from_step)
   if config.dataset is not None:
-    # Where the images are now; that they are the same is checked.
+    # This is where the images are now; they are compared by their digest.
     model.config = dataclasses.replace(model.config, dataset=config.dataset)
-  limits.check(config, model.spec, model.mesh, job)
-  check_format(config.format, model.spec.class_names)
+  limits.check(config, model.spec, model.mesh, folder)
+  FORMATS[config.format].check_classes(model.spec.class_names)
   line = explained(config.labels, model.spec)
   if line:
     say(console, line)
   planned = model.plan(config)
   settings, about = _settings(config, model, planned)
-  job.open(settings, about, resume=config.resume, worker=workers > 1)
+  folder.open(settings, about, resume=config.resume, worker=workers > 1)
   shards = plan(len(planned.labels), config.shard_size)
-  # Neighbours: two shards may share a block of the device's.
+  # A worker makes consecutive shards, which may share a block of the device.
   borders = [n * len(shards) // workers for n in (index, index + 1)]
   mine = shards[slice(*borders)]
-  done = [shard for shard in mine if job.has(shard)]
+  done = folder.recorded(mine)
   if done and not config.resume:
     raise RunError(
-      f"{config.out} holds shards of worker {index}/{workers} already; go on "
-      "with --resume"
+      f"{config.out} holds shards of worker {index}/{workers} already; "
+      "continue with --resume"
     )
   with concurrent.futures.ThreadPoolExecutor(check.THREADS) as pool:
-    kept = check.open_kept(job, settings, pool)
-    _mend(config, job, kept, done, console)
-    block = config.batch_size * model.mesh.size
-    todo = [shard for shard in mine if not job.has(shard)]
-    speed = _write(job, kept, planned, todo, block, console)
-    left = sum(not job.has(shard) for shard in shards)
+    store = open_format(folder.out, settings, pool)
+    job = Job(config, folder, planned, store, shards, console)
+    done = _check_done(job, done)
+    todo = [shard for shard in mine if shard not in set(done)]
+    speed = _write(job, todo, config.batch_size * model.mesh.size)
+    left = len(shards) - len(folder.recorded(shards))
     if left:
       say(
         console,
@@ -141,14 +169,15 @@ def _generate(config, console, advise):
         "missing)",
       )
       return
-    _complete(config, job, kept, shards, planned, console)
+    _complete(job)
     seconds = time.monotonic() - started
-    summarise(job, kept, shards, seconds, speed, console)
+    summarise(folder, store, shards, seconds, speed, console)
   if advise:
-    advise_next(job, model.config, console)
+    advise_next(folder, model.config, console)
 
 
 def _share(config):
+  """Returns the index of this worker and the number of workers."""
   if not config.multihost:
     return config.worker_share()
   start_processes(
@@ -161,7 +190,7 @@ def _share(config):
 
 
 def _settings(config, model, planned):
-  """What the images depend on, and what they come from."""
+  """Returns what the images depend on, and what they come from."""
   settings = {
     "mode": config.mode,
     **planned.settings,
@@ -177,10 +206,10 @@ def _settings(config, model, planned):
   }
   if planned.origins:
     settings["source_split"] = planned.origins.name
-  # A path would say where somebody keeps the data, in a set made to be shared.
+  # In a set that is shared, a path would say where somebody keeps the data.
   kind, colon, path = model.spec.name.partition(":")
   about = {
-    "generator": f"vqvae_jax {getattr(vqvae_jax, '__version__', '0.1.0')}",
+    "generator": f"vqvae_jax {vqvae_jax.__version__}",
     "data": kind + colon + epath.Path(path).name if colon else kind,
     "data_digest": model.spec.digest,
     "run": epath.Path(config.workdir).resolve().name,
@@ -189,65 +218,62 @@ def _settings(config, model, planned):
   return settings, about
 
 
-def _mend(config, job, kept, done, console):
-  """Checks shards that are there; takes broken ones off record to be made.
+def _check_done(job, done):
+  """Checks shards that exist, and returns those that are whole.
 
   Raises:
     RunError: if one is broken, unless with --repair.
   """
-  wrong = check.wrong_shards(job, kept, done, console)
+  wrong = check.wrong_shards(job.folder, job.store, done, job.console)
   for shard, text in wrong.items():
-    if not config.repair:
+    if not job.config.repair:
       raise RunError(text)
-    say(console, f"{text.removesuffix(f'; {finish.REPAIR}')}; making it again")
-    job.record(shard).unlink(missing_ok=True)
+    text = text.removesuffix(f"; {finish.REPAIR}")
+    say(job.console, f"{text}; making it again")
+    job.folder.discard(shard)
+  return [shard for shard in done if shard not in wrong]
 
 
-def _write(
-  job: Job,
-  kept: Format,
-  planned: Plan,
-  todo: list[Shard],
-  block: int,
-  console: Console,
-) -> float:
-  """Makes shards, those last that another process is making, if it fails.
+def _write(job: Job, todo: list[Shard], block: int) -> float:
+  """Makes shards; last those that another process makes now, if it fails.
 
   Returns:
-    speed: images in a second, at the end.
+    The speed at the end, in images per second.
   """
   if not todo:
     return 0.0
-  say(console, "compiling")
-  taken = []
+  say(job.console, "compiling")
+  blocks = Blocks(job.planned, todo, block)
   total = sum(shard.count for shard in todo)
-  blocks = Blocks(planned, todo, block)
-  with Meter(console, "images", total) as meter:
-
-    def make(shard, waiting=None):
-      with job.lock(shard, waiting) as free:
-        if not free:
-          taken.append(shard)
-        # Another process may have made it since this one looked.
-        elif job.has(shard):
-          meter.advance(shard.count)
-        else:
-          _write_shard(job, kept, planned, shard, blocks, meter)
-
-    for shard in todo:
-      make(shard)
-    for shard in list(taken):
-      make(shard, lambda number=shard.number: _wait(console, number))
+  with Meter(job.console, "images", total) as meter:
+    taken = [
+      shard for shard in todo if not _make(job, shard, blocks, meter, None)
+    ]
+    for shard in taken:
+      _make(job, shard, blocks, meter, lambda n=shard.number: _wait(job, n))
     return meter.speed
 
 
-def _wait(console, what):
-  say(console, f"waiting for another process (shard {what})")
+def _make(job, shard, blocks, meter, waiting):
+  """Makes a shard; returns False if another process holds it."""
+  with job.folder.lock(shard, waiting) as free:
+    if not free:
+      return False
+    # Another process may have made it since the folder was listed.
+    if job.folder.has(shard):
+      meter.advance(shard.count)
+    else:
+      _write_shard(job, shard, blocks, meter)
+    return True
 
 
-def _write_shard(job, kept, planned, shard, blocks, meter):
+def _wait(job, number):
+  say(job.console, f"waiting for another process (shard {number})")
+
+
+def _write_shard(job, shard, blocks, meter):
   numbers = np.arange(shard.first, shard.first + shard.count)
-  labels = planned.labels[numbers]
+  labels = job.planned.labels[numbers]
   checksum = Checksum(labels)
 
   def images() -> Iterator[np.ndarray]:
@@ -256,22 +282,17 @@ def _write_shard(job, kept, planned, shard, blocks, meter):
       checksum.update(part)
       meter.advance(len(part))
 
-  kept.write(shard, labels, images())
-  sources = None
-  if planned.origins:
-    sources = [
-      _named(planned.origins, rows) for rows in _rows(planned, numbers)
-    ]
-  digest = kept.digest(shard, labels)
-  job.write(shard, labels, checksum.hexdigest(), digest, sources)
-
-
-def _rows(planned, numbers):
-  return planned.origins.rows(numbers, planned.labels[numbers]).tolist()
+  job.store.write(shard, labels, images())
+  origins, sources = job.planned.origins, None
+  if origins:
+    places = origins.rows(numbers, labels).tolist()
+    sources = [_named(origins, rows) for rows in places]
+  digest = job.store.digest(shard, labels)
+  job.folder.write(shard, labels, checksum.hexdigest(), digest, sources)
 
 
 def _named(origins, rows):
-  """Index, and file where there is one, of each origin of an image."""
+  """Returns the index, and the file if there is one, of each origin."""
   files = origins.files(rows)
   if files is None:
     return [{"index": row} for row in rows]
@@ -280,18 +301,19 @@ def _named(origins, rows):
   ]
 
 
-def _complete(config, job, kept, shards, planned, console):
-  """Writes what goes with the set, or checks it, one process at a time."""
+def _complete(job):
+  """Writes or checks the files that describe the set, in one process."""
 
   def waiting():
-    say(console, "waiting for another process, which completes the set")
+    say(job.console, "waiting for another process, which completes the set")
 
-  with job.lock(finish.COMPLETING, waiting):
-    if (job.out / MANIFEST).exists():
-      wrong = finish.mistake(job, kept, shards)
+  folder, store, shards = job.folder, job.store, job.shards
+  with folder.lock(finish.COMPLETING, waiting):
+    if (folder.out / MANIFEST).exists():
+      wrong = finish.mistake(folder, store, shards)
       if wrong is None:
         return
-      if not config.repair:
+      if not job.config.repair:
         raise RunError(wrong)
-      say(console, wrong.removesuffix(f"; {finish.REPAIR}"))
-    finish.complete(job, kept, shards, planned)
+      say(job.console, wrong.removesuffix(f"; {finish.REPAIR}"))
+    finish.complete(folder, store, shards, job.planned)

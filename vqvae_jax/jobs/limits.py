@@ -1,6 +1,4 @@
-"""What a job needs of disk and memory, before anything is made."""
-
-import shutil
+"""Checks the disk and memory that a job needs, before anything is made."""
 
 import numpy as np
 from etils import epath
@@ -9,31 +7,32 @@ from jax.sharding import Mesh
 from vqvae_jax.config import SampleConfig
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ConfigError
-from vqvae_jax.files import is_remote
-from vqvae_jax.jobs.shards import MAX_SHARDS, RECORDS, Job
-from vqvae_jax.machine import host_memory, size
+from vqvae_jax.jobs.folder import MAX_SHARDS, RECORDS, JobFolder
+from vqvae_jax.machine import free_bytes, host_memory, size
 
-# Of a file system: a file takes at least one.
+# A file takes at least one block of a file system.
 _BLOCK = 4096
-# No image of a set is compressed to less than this share of its pixels.
+# Compression leaves at least this share of the pixels of a set.
 _COMPRESSED = 1 / 100
-# Bytes that an image takes in lists of labels, and on record.
+# Bytes of an image in lists of labels, and in records.
 _LISTED = 40
-# Copies of a block's images in float32 that its making needs at least.
+# Making a block needs at least this many copies of its images in float32.
 _COPIES = 3
 
 
-def check(config: SampleConfig, spec: DataSpec, mesh: Mesh, job: Job):
+def check(
+  config: SampleConfig, spec: DataSpec, mesh: Mesh, job: JobFolder
+) -> None:
   """Refuses what cannot be done, before anything is written.
 
   Args:
-    config: of the job.
-    spec: of the run's data.
-    mesh: the devices that make the images.
-    job: the folder.
+    config: settings of the job.
+    spec: specification of the run's data.
+    mesh: devices that make the images.
+    job: folder of the job.
 
   Raises:
-    ConfigError: naming the flag, what it needs and what there is.
+    ConfigError: naming the flag, what it needs, and what is available.
   """
   images = config.num_images
   if config.mode == "reconstruct":
@@ -59,7 +58,7 @@ def check(config: SampleConfig, spec: DataSpec, mesh: Mesh, job: Job):
   )
 
 
-def check_listed(num_images: int):
+def check_listed(num_images: int) -> None:
   """Raises `ConfigError` if the labels alone do not fit in memory."""
   listed = num_images * _LISTED
   if listed > host_memory():
@@ -77,22 +76,22 @@ def check_room(
   shards: int,
   done: int,
   shape: tuple[int, int, int],
-):
-  """Refuses a job that does not fit on the disk, by what it needs at the least.
+) -> None:
+  """Refuses a job that cannot fit on the disk.
+
+  The least that it needs is compared with the free space.
 
   Args:
-    out: folder of the job.
-    kind: its format.
-    num_images: images in all.
-    shards: shards in all.
-    done: shards that are whole already.
+    out: path of the folder of the job.
+    kind: name of its format.
+    num_images: number of images.
+    shards: number of shards.
+    done: number of shards that are whole already.
     shape: shape of an image.
 
   Raises:
-    ConfigError: naming what is needed and what there is.
+    ConfigError: naming what is needed and what is free.
   """
-  if is_remote(out):
-    return
   pixels = num_images * int(np.prod(shape, dtype=np.int64))
   needed = {
     "npz": pixels,
@@ -100,18 +99,19 @@ def check_room(
     "png": max(pixels * _COMPRESSED, num_images * _BLOCK),
   }[kind]
   needed = (needed + shards * _BLOCK) * (1 - done / shards)
-  total, _, free = shutil.disk_usage(_existing(out))
-  # Of no size are file systems that hold no files, and those that do not tell.
-  if total and needed > free:
+  free = free_bytes(out)
+  if free is not None and needed > free:
     raise ConfigError(
       f"--num-images {num_images:,} need {size(needed)} or more as {kind}, "
-      f"and {_existing(out)} has {size(free)} left; ask for fewer, or name "
+      f"and {out} has {size(free)} left; ask for fewer, or name "
       "another --out"
     )
 
 
-def check_block(batch_size: int, mesh: Mesh, shape: tuple[int, int, int]):
-  """Raises `ConfigError` if one block's images alone exceed the memory."""
+def check_block(
+  batch_size: int, mesh: Mesh, shape: tuple[int, int, int]
+) -> None:
+  """Raises `ConfigError` if the images of one block alone exceed the memory."""
   device = mesh.devices.flat[0]
   images = batch_size * int(np.prod(shape, dtype=np.int64)) * 4 * _COPIES
   limit = (device.memory_stats() or {}).get("bytes_limit")
@@ -123,9 +123,3 @@ def check_block(batch_size: int, mesh: Mesh, shape: tuple[int, int, int]):
       f"--batch-size {batch_size:,} needs {size(images)} or more of memory, "
       f"and there are {size(limit)}; the default, 250, suits most"
     )
-
-
-def _existing(path):
-  while not path.exists() and path.parent != path:
-    path = path.parent
-  return path

@@ -1,6 +1,6 @@
-"""The first images of a job in one picture, `grid.png`.
+"""The sample grid of a job, `grid.png`.
 
-Rows are classes, as in the pictures of a training; varied images stand below
+Rows are classes, as in the sample grids of a training. Varied images are below
 the images that they were made from.
 """
 
@@ -8,46 +8,46 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import UInt8
 
 from vqvae_jax.generators.plan import Plan
-from vqvae_jax.jobs.format_base import Format
+from vqvae_jax.jobs.formats import Format
 from vqvae_jax.jobs.shards import Shard
 from vqvae_jax.pictures import TARGET, grid, legible
 
 COLUMNS = 10
-# Classes that have rows, the first ones.
+# Number of classes that are shown.
 MAX_CLASSES = 30
-# With few classes, each has several rows, about so many in all.
+# With few classes, each has several rows, so that there are about this many.
 MIN_ROWS = 8
-# Characters of a class name, where more is to be named.
+# Characters of a class name, if the row has another name, too.
 _NAME = 16
 _OUTLINE = (230, 30, 30)
 
 
 def overview(
-  kept: Format,
+  store: Format,
   shards: Sequence[Shard],
   planned: Plan,
   class_names: Sequence[str],
   mode: str,
 ) -> UInt8[np.ndarray, "h w c"]:
-  """The first images of each class, with what they were made from.
+  """Returns the first images of each class, with those they were made from.
 
   Args:
-    kept: the shards' files.
-    shards: all of them.
-    planned: the job's.
-    class_names: none for a set without labels.
+    store: files of the shards.
+    shards: all shards.
+    planned: plan of the job.
+    class_names: names of the classes; none for a set without labels.
     mode: how the images were made.
   """
   lines = 1 + (len(planned.origins.called) if planned.origins else 0)
   rows = _rows(planned.labels, lines)
   numbers = np.array([n for _, row in rows for n in row])
-  found = _read(kept, shards, planned, numbers)
+  found = _read(store, shards, planned, numbers)
   blank = np.full(planned.shape, 255, np.uint8)
   width = max(len(row) for _, row in rows)
-  # As `grid` would name the rows, of which a class has several here.
+  # `grid` cannot know that a class has several rows, so names are made here.
   classes = legible(class_names)
   cells, names = [], []
   previous = None
@@ -81,7 +81,7 @@ def _title(labels, class_names, mode):
 
 
 def _rows(labels, lines):
-  """Pairs of a label and up to `COLUMNS` numbers of its images."""
+  """Returns pairs of a label and up to `COLUMNS` numbers of its images."""
   present = np.unique(labels)[:MAX_CLASSES]
   each = max(1, MIN_ROWS // (lines * len(present)))
   rows = []
@@ -94,8 +94,8 @@ def _rows(labels, lines):
   return rows
 
 
-def _read(kept, shards, planned, numbers):
-  """Images by their numbers."""
+def _read(store, shards, planned, numbers):
+  """Returns images by their numbers."""
   found = {}
   wanted = set(numbers.tolist())
   for shard in shards:
@@ -104,7 +104,7 @@ def _read(kept, shards, planned, numbers):
     if not here:
       continue
     number = shard.first
-    for images in kept.read(shard, planned.labels[shard.first : stop]):
+    for images in store.read(shard, planned.labels[shard.first : stop]):
       for image in images:
         if number in wanted:
           found[number] = image
@@ -115,7 +115,7 @@ def _read(kept, shards, planned, numbers):
 
 
 def _lines(planned, row, label, made, mode) -> list[tuple[str, Any]]:
-  """What stands below each other: the origins of images, and these."""
+  """Returns the lines of a row: origins of images, then the images."""
   origins = planned.origins
   outlined = origins is not None and origins.outlines is not None
   if origins is None:
@@ -133,7 +133,7 @@ def _lines(planned, row, label, made, mode) -> list[tuple[str, Any]]:
 
 
 def _enlarged(images, coloured):
-  """As `grid` shows them; an outline needs pixels of its own."""
+  """Enlarges images as `grid` does; an outline needs pixels of its own."""
   factor = max(1, TARGET // max(images.shape[1:3]))
   images = images.repeat(factor, axis=1).repeat(factor, axis=2)
   if coloured and images.shape[-1] == 1:
@@ -141,10 +141,8 @@ def _enlarged(images, coloured):
   return images
 
 
-def _outlined(
-  images: UInt8[np.ndarray, "b h w 3"], boxes: Int[np.ndarray, "b 4"]
-):
-  """A line round what was drawn anew; boxes are shares of the image."""
+def _outlined(images, boxes):
+  """Outlines what was redrawn; boxes [b, 4] are in shares of the image."""
   images = images.copy()
   height, width = images.shape[1:3]
   for image, box in zip(images, boxes, strict=True):

@@ -1,4 +1,4 @@
-"""What the screen says when a set is whole."""
+"""Messages at the end of a job."""
 
 import shlex
 from collections.abc import Sequence
@@ -7,11 +7,12 @@ from rich.console import Console
 
 from vqvae_jax.config import Config
 from vqvae_jax.jobs import check, finish
-from vqvae_jax.jobs.format_base import Format
-from vqvae_jax.jobs.shards import Job, Shard
+from vqvae_jax.jobs.folder import JobFolder
+from vqvae_jax.jobs.formats import Format
+from vqvae_jax.jobs.shards import Shard
 from vqvae_jax.progress import duration, rate, say
 
-# Flags of train.py that the study has, too, and that say how images are read.
+# Flags that say how images are read, which train.py and the study share.
 _DATA_FLAGS = (
   "data_dir",
   "image_size",
@@ -22,24 +23,24 @@ _DATA_FLAGS = (
 
 
 def summarise(
-  job: Job,
-  kept: Format,
+  job: JobFolder,
+  store: Format,
   shards: Sequence[Shard],
   seconds: float,
   speed: float,
   console: Console,
-):
-  """Says what there is now.
+) -> None:
+  """Says what was made, how fast, and what to look out for.
 
   Args:
-    job: the folder.
-    kept: the shards' files.
-    shards: all of them.
-    seconds: what this process took.
-    speed: images in a second; 0 if it made none.
-    console: where to say it.
+    job: folder of the job.
+    store: files of the shards.
+    shards: all shards.
+    seconds: time that this process took.
+    speed: images per second; 0 if it made none.
+    console: where messages go.
   """
-  settings = job.settings()
+  settings = job.settings
   count = settings["num_images"]
   made = f", {rate(speed, 'images')}" if speed else ""
   say(
@@ -47,21 +48,21 @@ def summarise(
     f"{count:,} {'image' if count == 1 else 'images'} in {job.out} "
     f"({duration(seconds)}{made})",
   )
-  classes = finish.counted_classes(job, shards, settings)
+  classes = finish.counted_classes(job, shards)
   line = finish.absent_line(settings, classes)
   if line:
     say(console, line)
-  for text in check.strays(job, kept, settings, job.labels(shards))[:5]:
+  for text in check.strays(job, store, shards, job.labels(shards))[:5]:
     say(console, f"note: {text}")
 
 
-def advise_next(job: Job, config: Config, console: Console):
+def advise_next(job: JobFolder, config: Config, console: Console) -> None:
   """Says what can be done with a set.
 
   Args:
-    job: the folder.
-    config: of the run.
-    console: where to say it.
+    job: folder of the job.
+    config: settings of the run.
+    console: where messages go.
   """
   say(console, f"the first of them: {job.out / finish.GRID}")
   say(console, f"what they are, and how to load them: {job.out / finish.CARD}")
@@ -69,10 +70,10 @@ def advise_next(job: Job, config: Config, console: Console):
 
 
 def study_command(config: Config) -> str:
-  """The study of the images that a run learned, read as the run read them.
+  """Returns the command of a study of the images that a run learned from.
 
   Args:
-    config: of the run.
+    config: settings of the run.
   """
   words = ["python", "-m", "vqvae_jax.study", f"--dataset={config.dataset}"]
   for name in _DATA_FLAGS:
@@ -81,6 +82,6 @@ def study_command(config: Config) -> str:
       words.append(f"--{name.replace('_', '-')}={value}")
   if config.intensity_range is not None:
     words += ["--intensity-range", *map(str, config.intensity_range)]
-  # By default the study takes 1,000, and refuses sets that have fewer.
+  # By default the study takes 1,000 images, and refuses smaller sets.
   words.append(f"--num-real={config.num_train_images or 0}")
   return shlex.join(words)

@@ -15,8 +15,9 @@ from vqvae_jax.config.generators import stages_of
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import RunError
 from vqvae_jax.jobs import generate
+from vqvae_jax.jobs.folder import JOB, JobFolder
 from vqvae_jax.jobs.formats import open_format
-from vqvae_jax.jobs.shards import JOB, Checksum, Job, plan
+from vqvae_jax.jobs.shards import Checksum, plan
 from vqvae_jax.runs import train
 from vqvae_jax.study import records
 from vqvae_jax.study.arms import Images
@@ -120,7 +121,7 @@ def drawing_seconds(generator: str, count: int, folder: epath.Path) -> float:
 
 def set_digest(out: epath.PathLike) -> str | None:
   """Digest of what a job's records say of its shards; None without a job."""
-  job = Job(out)
+  job = JobFolder(out)
   if not (job.out / JOB).exists():
     return None
   shards = _shards(job)
@@ -136,7 +137,7 @@ def read_set(out: epath.PathLike) -> Images:
   Raises:
     RunError: if a shard is not what its record says.
   """
-  job = Job(out)
+  job = JobFolder(out)
   settings = job.settings()
   again = _again(out, _beside(job.out))
   shards = _shards(job)

@@ -8,7 +8,7 @@ from typing import Any
 from etils import epath
 
 from vqvae_jax.files import replace
-from vqvae_jax.jobs.folders import file_names
+from vqvae_jax.jobs.class_folders import file_names
 from vqvae_jax.study import report_gates, report_text
 from vqvae_jax.study import report_tables as tables
 from vqvae_jax.study.report_markdown import to_markdown

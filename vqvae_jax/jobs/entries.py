@@ -1,4 +1,4 @@
-"""What lies in the folder of a job, links included, none of them followed."""
+"""The entries of a folder and its folders; links are not followed."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from etils import epath
 
 from vqvae_jax.files import is_remote
 
-# What file managers and repositories put anywhere, and no reader takes in.
+# File managers and repositories leave these; readers of images skip them.
 _LITTER = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
 _BESIDE = frozenset((".git", ".gitattributes", ".gitignore", "LICENSE"))
 
@@ -15,15 +15,15 @@ _BESIDE = frozenset((".git", ".gitattributes", ".gitignore", "LICENSE"))
 def entries(
   root: epath.Path, above: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-  """Everything in a folder and below it.
+  """Yields everything in a folder and below it.
 
   Args:
-    root: the folder.
-    above: names in front of those in the folder.
+    root: path of the folder.
+    above: names to put before those in the folder.
 
   Yields:
-    names: from the folder down to an entry.
-    kind: "file", "folder", "link", or "device" for what is none of these.
+    names: names from the folder down to an entry.
+    kind: "file", "folder", "link", or "device" for anything else.
   """
   for name, kind in sorted(_listed(root)):
     if name in _LITTER or (not above and name in _BESIDE):
@@ -34,7 +34,7 @@ def entries(
 
 
 def links(root: epath.Path) -> Iterator[epath.Path]:
-  """The links in a folder and below it."""
+  """Yields the links in a folder and below it."""
   for names, kind in entries(root):
     if kind == "link":
       yield root.joinpath(*names)

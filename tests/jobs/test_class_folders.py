@@ -9,7 +9,7 @@ import pytest
 import sets
 
 from vqvae_jax.data.sources import open_dataset
-from vqvae_jax.jobs.folders import class_folders, file_names
+from vqvae_jax.jobs.class_folders import class_folders, file_names
 
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal")
 FASHION += ("Shirt", "Sneaker", "Bag", "Ankle boot")

@@ -6,51 +6,26 @@ import io
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 
+from etils import epath
+
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.files import PARTIAL
-from vqvae_jax.jobs.format_base import FileOfShard, Images, Labels
+from vqvae_jax.jobs.formats.base import Images, Labels, OneFile
 from vqvae_jax.jobs.shards import Shard
 from vqvae_jax.pictures import png
 
 
-def check_names(class_names: Sequence[str]):
-  """Checks that TFDS, which keeps class names as the lines of a file, can.
-
-  Raises:
-    ConfigError: naming the first class that would be lost or changed.
-  """
-  seen = {}
-  for label, name in enumerate(class_names):
-    if name in seen:
-      wrong = f"class {seen[name]} has the same name"
-    elif not name.strip():
-      wrong = "the name is empty"
-    elif name != name.strip():
-      wrong = "spaces at its ends would be lost"
-    elif any(ord(char) < 32 or ord(char) == 127 for char in name):
-      wrong = "it holds a line break or another control character"
-    elif any(0xD800 <= ord(char) < 0xE000 for char in name):
-      wrong = "it is not valid Unicode"
-    else:
-      seen[name] = label
-      continue
-    raise ConfigError(
-      f"--format=tfds cannot hold class {label}, {name[:60]!r}: {wrong}; "
-      "rename it and train again, or use --format=png or npz"
-    )
-
-
-class TfdsSet(FileOfShard):
+class TfdsSet(OneFile):
   """A TFDS data set "generated" in ArrayRecord, with the one split "train".
 
-  `as_data_source()` reads it; TFDS's `as_dataset()` is for TFRecord only.
+  `as_data_source()` reads it; `as_dataset()` of TFDS reads only TFRecord.
   """
 
   NAME = "generated"
 
   def __init__(self, *args):
     super().__init__(*args)
-    # Slow to import, and of no use to the other formats.
+    # Imported here because it is slow, and the other formats do not need it.
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core import example_serializer
 
@@ -68,11 +43,37 @@ class TfdsSet(FileOfShard):
       self._features.get_serialized_info()
     )
 
-  def write(self, shard: Shard, labels: Labels, blocks: Iterable[Images]):
+  @classmethod
+  def check_classes(cls, class_names: Sequence[str]) -> None:
+    """Checks that TFDS, which stores class names as lines of a file, can.
+
+    Raises:
+      ConfigError: naming the first class that would be lost or changed.
+    """
+    seen = {}
+    for label, name in enumerate(class_names):
+      wrong = _wrong_name(name)
+      if name in seen:
+        wrong = f"class {seen[name]} has the same name"
+      if wrong:
+        raise ConfigError(
+          f"--format=tfds cannot hold class {label}, {name[:60]!r}: {wrong}; "
+          "rename it and train again, or use --format=png or npz"
+        )
+      seen[name] = label
+
+  def path(self, number: int) -> epath.Path:
+    """Returns the path of the file of a shard."""
+    name = f"{self.NAME}-train.array_record"
+    return self._out / f"{name}-{number:05d}-of-{self._num_shards:05d}"
+
+  def write(
+    self, shard: Shard, labels: Labels, blocks: Iterable[Images]
+  ) -> None:
     """Writes a record for each image."""
     from array_record.python.array_record_module import ArrayRecordWriter
 
-    path = self._path(shard.number)
+    path = self.path(shard.number)
     partial = path.with_name(path.name + PARTIAL)
     writer = ArrayRecordWriter(str(partial), "group_size:1")
     remaining = iter(labels)
@@ -90,11 +91,11 @@ class TfdsSet(FileOfShard):
     partial.replace(path)
 
   def read(self, shard: Shard, labels: Labels) -> Iterator[Images]:
-    """The images one by one."""
+    """Yields the images one by one."""
     from array_record.python.array_record_module import ArrayRecordReader
 
-    path = self._path(shard.number)
-    # ArrayRecord's own message does not say which file is missing.
+    path = self.path(shard.number)
+    # The message of ArrayRecord does not say which file is missing.
     path.stat()
     reader = ArrayRecordReader(str(path))
     try:
@@ -108,8 +109,8 @@ class TfdsSet(FileOfShard):
     finally:
       reader.close()
 
-  def complete(self, counts: Sequence[int]):
-    """Writes TFDS's description of the set."""
+  def complete(self, counts: Sequence[int]) -> None:
+    """Writes the description of the set that TFDS reads."""
     template = self._tfds.core.ShardedFileTemplate(
       data_dir=self._out,
       dataset_name=self.NAME,
@@ -120,7 +121,7 @@ class TfdsSet(FileOfShard):
       name="train",
       shard_lengths=list(counts),
       num_bytes=sum(
-        self._path(number).stat().length for number in range(self._shards)
+        self.path(number).stat().length for number in range(self._num_shards)
       ),
       filename_template=template,
     )
@@ -139,14 +140,10 @@ class TfdsSet(FileOfShard):
       self._features.encode_example(example)
     )
 
-  def _path(self, number):
-    name = f"{self.NAME}-train.array_record"
-    return self._out / f"{name}-{number:05d}-of-{self._shards:05d}"
-
 
 @contextlib.contextmanager
 def _disk_errors(path):
-  """A full disk, say, is a RuntimeError to ArrayRecord."""
+  """Turns the RuntimeError that ArrayRecord raises for a full disk."""
   try:
     yield
   except RuntimeError as error:
@@ -154,5 +151,18 @@ def _disk_errors(path):
 
 
 def _is_no_advice(record):
-  """Whether it is anything but TFDS's advice to install OpenCV for PNGs."""
+  """Returns whether a record is not the advice to install OpenCV for PNGs."""
   return "OpenCV" not in str(record.msg)
+
+
+def _wrong_name(name):
+  """Says why TFDS cannot store a class name, if it cannot."""
+  if not name.strip():
+    return "the name is empty"
+  if name != name.strip():
+    return "spaces at its ends would be lost"
+  if any(ord(char) < 32 or ord(char) == 127 for char in name):
+    return "it holds a line break or another control character"
+  if any(0xD800 <= ord(char) < 0xE000 for char in name):
+    return "it is not valid Unicode"
+  return None

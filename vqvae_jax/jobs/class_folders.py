@@ -1,14 +1,14 @@
 """Names of class folders, whose sorted order is the order of the labels.
 
-torchvision's and Keras's readers of class folders, and that of Hugging Face's
-`datasets`, number the classes by `sorted(folder names)`. Two rules, of which
-one holds for all folders of a set:
+The readers of class folders in torchvision, Keras and Hugging Face's `datasets`
+number the classes by `sorted(folder names)`. One of two rules holds for all
+folders of a set:
 
-1. A folder is called as its class, if the sorted class names are in the order
-   of the labels, all of them are legal as folder names on Linux, macOS and
-   Windows, and no reader would skip them or take them for splits.
-2. Else every folder is called by its label, with leading zeros, and its class:
-   `03_Dress`. Characters that are not legal become underscores.
+1. A folder has the name of its class, if the sorted class names are in the
+   order of the labels, all of them are legal as folder names on Linux, macOS
+   and Windows, and no reader would skip them or take them for splits.
+2. Otherwise the name of every folder is its label, with leading zeros, and its
+   class: `03_Dress`. Characters that are not legal become underscores.
 
 `manifest.json` says which rule holds, and gives the folder of each class.
 """
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 UNLABELLED = "unlabelled"
 
 _FORBIDDEN = frozenset('<>:"/\\|?*')
-# They change the direction in which the rest of a line is shown.
+# These change the direction in which the rest of a line is shown.
 _BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067")
 _BIDI |= frozenset("\u2068\u2069\ufeff")
 # Control characters, halves of surrogate pairs, separators of lines.
@@ -29,7 +29,7 @@ _CATEGORIES = frozenset(("Cc", "Cs", "Zl", "Zp"))
 _DEVICES = frozenset(("con", "prn", "aux", "nul", "conin$", "conout$"))
 _DEVICES |= {f"com{n}" for n in "0123456789\u00b9\u00b2\u00b3"}
 _DEVICES |= {f"lpt{n}" for n in "0123456789\u00b9\u00b2\u00b3"}
-# What readers of image folders take for rubbish, or for a split.
+# Readers of image folders skip these, or take them for a split.
 _SKIPPED = frozenset(
   ("__macosx", "__pycache__", "@eadir", "@recycle", "#recycle", "#snapshot")
   + ("$recycle.bin", "system volume information", "lost+found", "thumbs.db")
@@ -49,12 +49,12 @@ _SKIPPED = frozenset(
   + ("test", "testing", "eval", "evaluation", "unlabeled", "unlabelled")
 )
 _MAX_BYTES = 255
-# Of the name behind the number.
+# Length of the name after the number.
 _MAX_CUT = 100
 
 
 def class_folders(class_names: Sequence[str]) -> list[str]:
-  """A folder name for each class; "unlabelled" for a set without classes."""
+  """Returns a folder name for each class, or "unlabelled" without classes."""
   if not class_names:
     return [UNLABELLED]
   if _may_stay(class_names):
@@ -67,7 +67,7 @@ def class_folders(class_names: Sequence[str]) -> list[str]:
 
 
 def folder_rule(class_names: Sequence[str]) -> str:
-  """Which rule names the folders, in words for `manifest.json`."""
+  """Returns the rule for names of folders, in words for `manifest.json`."""
   if not class_names:
     return "the images have no labels"
   if _may_stay(class_names):
@@ -76,7 +76,7 @@ def folder_rule(class_names: Sequence[str]) -> str:
 
 
 def file_names(names: Sequence[str]) -> list[str]:
-  """Distinct file names, in any order, that are safe in links, too."""
+  """Returns distinct file names that are safe in links, too."""
   mended = [
     re.sub("[^A-Za-z0-9._-]", "_", name[:_MAX_CUT]).lstrip(".")
     for name in names
@@ -118,13 +118,13 @@ def _is_bad(char):
 
 
 def _mended(name):
-  """A name with its forbidden characters replaced, and not too long."""
+  """Replaces the forbidden characters of a name, and shortens it."""
   name = "".join("_" if _is_bad(char) else char for char in name[:_MAX_CUT])
   cut = name.encode()[:_MAX_CUT].decode(errors="ignore")
   return cut.strip().strip(".").strip()
 
 
 def _fold(name):
-  """Equal for names that some file systems take for one."""
+  """Returns equal texts for names that some file systems take for one."""
   decomposed = unicodedata.normalize("NFD", name).casefold()
   return unicodedata.normalize("NFC", decomposed)
