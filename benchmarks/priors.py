@@ -28,7 +28,7 @@ from vqvae_jax.data import load_data
 from vqvae_jax.files import expand
 from vqvae_jax.generators import load
 from vqvae_jax.runs import train
-from vqvae_jax.study.judges import SIMPLE, Part, predict, train_judge
+from vqvae_jax.study.fitting import SIMPLE, Part, predict, train_judge
 
 KINDS = ("transformer", "pixelcnn", "maskgit")
 BLOCK = 250

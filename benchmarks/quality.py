@@ -24,9 +24,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from vqvae_jax.config import Config
 from vqvae_jax.data import load_data
-from vqvae_jax.study.gates import nearest
+from vqvae_jax.study.fitting import SIMPLE, Part, predict, train_judge
 from vqvae_jax.study.generators import read_set
-from vqvae_jax.study.judges import SIMPLE, Part, predict, train_judge
+from vqvae_jax.study.quality import nearest
 
 # Unseen real digits whose nearest training image is looked for.
 UNSEEN = 500

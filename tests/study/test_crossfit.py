@@ -5,7 +5,7 @@ import pytest
 
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.study import crossfit
-from vqvae_jax.study.judges import SIMPLE
+from vqvae_jax.study.fitting import SIMPLE
 
 
 @pytest.mark.parametrize("k", [2, 3])

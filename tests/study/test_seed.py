@@ -11,7 +11,7 @@ from vqvae_jax.errors import ConfigError, DataError, RunError
 from vqvae_jax.study import images
 from vqvae_jax.study import seed as one_seed
 from vqvae_jax.study.arms import Arm, Images, arms, parts
-from vqvae_jax.study.judges import JUDGES
+from vqvae_jax.study.fitting import JUDGES
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from vqvae_jax.errors import ConfigError
 from vqvae_jax.generators.baseline_tasks import build_baseline
 from vqvae_jax.generators.vqvae.prior import build_prior
 from vqvae_jax.sharding import check_batch, make_mesh
-from vqvae_jax.study import gates, generators
+from vqvae_jax.study import generators, quality
 from vqvae_jax.study.arms import Arm, parts
 from vqvae_jax.study.crossfit import folds
-from vqvae_jax.study.judges import JUDGES
+from vqvae_jax.study.fitting import JUDGES
 from vqvae_jax.study.parts import batch_rows
 from vqvae_jax.study.seed import Seed
 from vqvae_jax.training import workdir
@@ -44,10 +44,10 @@ def check_seed(config: StudyConfig, seed: Seed):
     "generated": config.num_synthetic,
   }
   for name, count in counts.items():
-    if count <= gates.NEIGHBOURS:
+    if count <= quality.NEIGHBOURS:
       raise ConfigError(
         f"{count} {name} images: sets are compared by the nearest "
-        f"{gates.NEIGHBOURS} of each image, so a study needs more than that"
+        f"{quality.NEIGHBOURS} of each image, so a study needs more than that"
       )
   for share in config.real_shares:
     sources = parts(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from vqvae_jax.config import StudyConfig
-from vqvae_jax.study import generators, inspect
+from vqvae_jax.study import generators, measure
 from vqvae_jax.study.arms import Arm, arms
 from vqvae_jax.study.seed import Seed
 
@@ -51,7 +51,7 @@ def compare(
         "among": accuracies,
       }
   images = {
-    generator: inspect.kept(config, seed, generator)
+    generator: measure.kept(config, seed, generator)
     for generator in config.generators
   }
   multiplier = config.num_synthetic / seed.num_real
@@ -132,7 +132,7 @@ def sweep(
     count = multiplier * num_real
     if count == config.num_synthetic:
       continue
-    generated = inspect.kept(config, seed, generator, count)
+    generated = measure.kept(config, seed, generator, count)
     if not len(generated):
       continue
     for kind in ("alone", "classical+"):

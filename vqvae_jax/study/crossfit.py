@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, PyTree, UInt8
 
 from vqvae_jax.draws import permutation
 from vqvae_jax.errors import ConfigError
-from vqvae_jax.study.judges import Judge, predict, train_judge
+from vqvae_jax.study.fitting import Judge, predict, train_judge
 from vqvae_jax.study.parts import Part
 
 

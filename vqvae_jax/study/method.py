@@ -12,7 +12,7 @@ import jax
 from vqvae_jax.config import StudyConfig
 from vqvae_jax.study import generators
 from vqvae_jax.study.classical import STRENGTHS
-from vqvae_jax.study.judges import CANDIDATES, JUDGES
+from vqvae_jax.study.fitting import CANDIDATES, JUDGES
 
 # What may change when a study goes on.
 CHANGEABLE = {"out", "data_dir", "test"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vqvae_jax.study.gates import COMPARED
+from vqvae_jax.study.quality import COMPARED
 from vqvae_jax.study.report_pages import Table
 from vqvae_jax.study.report_tables import NOT_KNOWN
 

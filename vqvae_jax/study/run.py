@@ -10,7 +10,7 @@ from rich.console import Console
 from vqvae_jax.config import StudyConfig
 from vqvae_jax.files import expand
 from vqvae_jax.progress import Meter
-from vqvae_jax.study import checks, compare, inspect, method, records
+from vqvae_jax.study import checks, compare, measure, method, records
 from vqvae_jax.study.arms import arms
 from vqvae_jax.study.images import all_images, load
 from vqvae_jax.study.report import primary_verdict, write_report
@@ -114,11 +114,11 @@ def _study(config, out, settings, seeds, schedule):
     trained += found
     choices[f"seed {seed.number}"] = chosen
     for generator in config.generators:
-      gates.append(inspect.gates(config, seed, generator))
-    inspect.note_halves(seed)
+      gates.append(measure.gates(config, seed, generator))
+    measure.note_halves(seed)
     if seed.number == 0:
       with schedule.busy("drawing pages of images"):
-        sheets = inspect.sheets(config, seed)
+        sheets = measure.sheets(config, seed)
     seed.forget()
   if config.sweep:
     best, chosen = compare.best_generator(config, trained)

@@ -11,7 +11,7 @@ from rich.console import Console
 from vqvae_jax.config import StudyConfig
 from vqvae_jax.progress import duration
 from vqvae_jax.study.classical import STRENGTHS
-from vqvae_jax.study.judges import CANDIDATES, FEATURES
+from vqvae_jax.study.fitting import CANDIDATES, FEATURES
 
 # Seconds without a sign of life after which a line says what is going on.
 INTERVAL = 20

@@ -16,8 +16,7 @@ from vqvae_jax.progress import duration
 from vqvae_jax.study import generators, records
 from vqvae_jax.study.arms import Arm, Images, parts
 from vqvae_jax.study.classical import STRENGTHS
-from vqvae_jax.study.images import all_images, load
-from vqvae_jax.study.judges import (
+from vqvae_jax.study.fitting import (
   CANDIDATES,
   JUDGES,
   Judge,
@@ -27,6 +26,7 @@ from vqvae_jax.study.judges import (
   save_params,
   train_judge,
 )
+from vqvae_jax.study.images import all_images, load
 from vqvae_jax.study.schedule import Schedule
 from vqvae_jax.study.scores import score
 

@@ -13,8 +13,8 @@ import pytest
 from scipy.special import xlogy
 
 from vqvae_jax.errors import ConfigError, RunError
-from vqvae_jax.study import judges
-from vqvae_jax.study.judges import JUDGES, SIMPLE, train_judge
+from vqvae_jax.study import fitting
+from vqvae_jax.study.fitting import JUDGES, SIMPLE, train_judge
 from vqvae_jax.study.parts import Part, batch_rows
 
 
@@ -68,18 +68,18 @@ def test_a_judge_learns_what_can_be_told_apart(trained, name):
   above = [loss + xlogy(target, target).sum() for _, loss in losses]
   assert 0 < above[-1] < 0.3 * above[0]
   images, labels = bars(90, seed=1)
-  read = judges.predict(JUDGES[name], params, images).argmax(1)
+  read = fitting.predict(JUDGES[name], params, images).argmax(1)
   assert (read == labels).mean() > 0.95
 
 
 @pytest.mark.parametrize("name", JUDGES)
 def test_logits_are_linear_in_the_features(trained, name):
   params, _ = trained[name]
-  images, _ = bars(judges.READ + 7)
-  features = judges.features(JUDGES[name], params, images)
+  images, _ = bars(fitting.READ + 7)
+  features = fitting.features(JUDGES[name], params, images)
   assert features.shape == (len(images), 128)
   assert features.min() >= 0
-  logits = judges.predict(JUDGES[name], params, images)
+  logits = fitting.predict(JUDGES[name], params, images)
   assert logits.dtype == np.float32
   last = jax.device_get(params["logits"])
   np.testing.assert_allclose(
@@ -87,28 +87,28 @@ def test_logits_are_linear_in_the_features(trained, name):
   )
   # Rows of the padded rest are those of a batch of their own.
   np.testing.assert_allclose(
-    judges.predict(JUDGES[name], params, images[-7:]), logits[-7:], atol=1e-5
+    fitting.predict(JUDGES[name], params, images[-7:]), logits[-7:], atol=1e-5
   )
 
 
 def test_parameters_come_back_from_their_file(trained, tmp_path):
   params, _ = trained["simple"]
   path = tmp_path / "judge.npz"
-  judges.save_params(path, params)
+  fitting.save_params(path, params)
   assert [p.name for p in tmp_path.iterdir()] == ["judge.npz"]
-  like = judges.params_like(SIMPLE, 3, (8, 8, 1))
-  loaded = judges.load_params(path, like)
+  like = fitting.params_like(SIMPLE, 3, (8, 8, 1))
+  loaded = fitting.load_params(path, like)
   assert jax.tree.structure(loaded) == jax.tree.structure(params)
   assert distance(loaded, params) == 0
   for judge, classes in ((SIMPLE, 4), (JUDGES["tuned"], 3)):
-    other = judges.params_like(judge, classes, (8, 8, 1))
+    other = fitting.params_like(judge, classes, (8, 8, 1))
     with pytest.raises(RunError, match="of another judge"):
-      judges.load_params(path, other)
+      fitting.load_params(path, other)
   path.write_bytes(path.read_bytes()[:100])
   with pytest.raises(RunError, match="judge.npz holds no parameters"):
-    judges.load_params(path, like)
+    fitting.load_params(path, like)
   with pytest.raises(RunError, match="absent.npz holds no parameters"):
-    judges.load_params(tmp_path / "absent.npz", like)
+    fitting.load_params(tmp_path / "absent.npz", like)
 
 
 def test_settings_that_are_tried_share_a_program(monkeypatch):
@@ -118,13 +118,13 @@ def test_settings_that_are_tried_share_a_program(monkeypatch):
     calls.append((judge, tuple(rest[3].tolist())))
     return params, opt_state, jnp.zeros(())
 
-  monkeypatch.setattr(judges, "_train_chunk", note)
-  for judge in judges.CANDIDATES["tuned"]:
+  monkeypatch.setattr(fitting, "_train_chunk", note)
+  for judge in fitting.CANDIDATES["tuned"]:
     train_judge(judge, [Part(*bars(9))], 3, seed=0, steps=1)
   assert len({judge for judge, _ in calls}) == 1
   assert {values for _, values in calls} == {
     tuple(np.float32([judge.weight_decay, judge.label_smoothing]).tolist())
-    for judge in judges.CANDIDATES["tuned"]
+    for judge in fitting.CANDIDATES["tuned"]
   }
 
 
@@ -143,7 +143,7 @@ def test_ctrl_c_is_heard_in_the_middle_of_a_call(monkeypatch):
     sent.append(time.monotonic())
     os.kill(os.getpid(), signal.SIGINT)
 
-  monkeypatch.setattr(judges, "_train_chunk", compile_for_long)
+  monkeypatch.setattr(fitting, "_train_chunk", compile_for_long)
   threading.Thread(target=interrupt).start()
   try:
     with pytest.raises(KeyboardInterrupt):
@@ -156,7 +156,7 @@ def test_ctrl_c_is_heard_in_the_middle_of_a_call(monkeypatch):
 
 @pytest.mark.parametrize("side", [8, 28, 29, 64, 256, 1024])
 def test_a_call_is_short_enough_to_hear_an_interruption(side):
-  chunk = judges._chunk(64, (side, side, 3))
+  chunk = fitting._chunk(64, (side, side, 3))
   assert 1 <= chunk <= 50
   assert chunk == 1 or chunk * 64 * side**2 <= 50 * 64 * 28**2
 
@@ -191,7 +191,7 @@ def batches(monkeypatch):
     calls.append((augmented, *rest))
     return params, opt_state, jnp.zeros(())
 
-  monkeypatch.setattr(judges, "_train_chunk", note)
+  monkeypatch.setattr(fitting, "_train_chunk", note)
   return calls
 
 
@@ -215,7 +215,7 @@ def test_every_batch_has_the_shares_and_strengths_of_its_parts(batches):
     np.testing.assert_array_equal(labels, [[0] * 16 + [1] * 48] * len(labels))
     np.testing.assert_array_equal(labels, images[..., 0, 0, 0] // 100)
     np.testing.assert_allclose(
-      strengths[:16], [judges.STRENGTHS["strong"]] * 16, rtol=1e-6
+      strengths[:16], [fitting.STRENGTHS["strong"]] * 16, rtol=1e-6
     )
     assert not strengths[16:].any()
   # Keys of dropout and augmentation are of the chunk.

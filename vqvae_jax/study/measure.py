@@ -14,8 +14,8 @@ from vqvae_jax.config import StudyConfig
 from vqvae_jax.generators import load
 from vqvae_jax.pixels import to_uint8
 from vqvae_jax.progress import duration
-from vqvae_jax.study import gates as g
 from vqvae_jax.study import generators, records
+from vqvae_jax.study import quality as g
 from vqvae_jax.study.arms import Arm, Images
 from vqvae_jax.study.classical import STRENGTHS, classical
 from vqvae_jax.study.crossfit import (
@@ -23,7 +23,7 @@ from vqvae_jax.study.crossfit import (
   cross_fit,
   cross_fitted_logits,
 )
-from vqvae_jax.study.judges import FEATURES, JUDGES, features
+from vqvae_jax.study.fitting import FEATURES, JUDGES, features
 from vqvae_jax.study.report_sheets import COLUMNS, Sheet, by_class, copies
 from vqvae_jax.study.seed import Seed
 

@@ -15,7 +15,7 @@ from vqvae_jax.errors import ConfigError
 from vqvae_jax.generators import load
 from vqvae_jax.jobs.labels import labels_of
 from vqvae_jax.pixels import to_uint8
-from vqvae_jax.study import generators, inspect
+from vqvae_jax.study import generators, measure
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_reconstructions_of_training_images_are_found(tiny_run):
   copies = to_uint8(model.decode(ids))
   # Else the test would tell nothing.
   assert (model.encode(copies) != ids).any(axis=(1, 2)).sum() > 10
-  assert inspect.repeated_ids(folder, real, copies)["training_ids"] == 1
-  assert inspect.repeated_ids(folder, real, other)["training_ids"] < 0.5
+  assert measure.repeated_ids(folder, real, copies)["training_ids"] == 1
+  assert measure.repeated_ids(folder, real, other)["training_ids"] < 0.5
 
 
 def test_generated_classes_are_as_often_as_real_ones(
@@ -98,13 +98,13 @@ def test_filter_counts_what_it_drops(dataset, tmp_path):
 def test_a_filter_that_keeps_nothing_leaves_arms_out(
   dataset, tmp_path, monkeypatch
 ):
-  true_keep = inspect.g.keep
+  true_keep = measure.g.keep
 
   def keep(*args):
     mask, counts = true_keep(*args)
     return np.zeros_like(mask), counts
 
-  monkeypatch.setattr(inspect.g, "keep", keep)
+  monkeypatch.setattr(measure.g, "keep", keep)
   config = settings(
     dataset, tmp_path / "study", generators=("vae",), filter=True, sweep=(1,)
   )
