@@ -24,7 +24,12 @@ from vqvae_jax.study.crossfit import (
   cross_fitted_logits,
 )
 from vqvae_jax.study.fitting import FEATURES, JUDGES, features
-from vqvae_jax.study.report_sheets import COLUMNS, Sheet, by_class, copies
+from vqvae_jax.study.report.grids import (
+  COLUMNS,
+  SampleGrid,
+  by_class,
+  copies,
+)
 from vqvae_jax.study.seed import Seed
 
 
@@ -87,7 +92,7 @@ def note_halves(seed: Seed):
     seed.schedule.done(FEATURES, (seed.number, "half", half))
 
 
-def sheets(config: StudyConfig, seed: Seed) -> dict[str, Sheet]:
+def sheets(config: StudyConfig, seed: Seed) -> dict[str, SampleGrid]:
   """Real images, as they are and augmented, and generated ones with their
   nearest, by the names that reports know them by."""
   names = seed.data.spec.class_names

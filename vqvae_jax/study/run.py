@@ -13,8 +13,7 @@ from vqvae_jax.progress import Meter
 from vqvae_jax.study import checks, compare, measure, method, records
 from vqvae_jax.study.arms import arms
 from vqvae_jax.study.images import all_images, load
-from vqvae_jax.study.report import primary_verdict, write_report
-from vqvae_jax.study.report_numbers import Primary, summarise
+from vqvae_jax.study.report import Report, write_report
 from vqvae_jax.study.schedule import Schedule, trainings
 from vqvae_jax.study.seed import Seed
 from vqvae_jax.study.verdict import Verdict
@@ -132,21 +131,19 @@ def _study(config, out, settings, seeds, schedule):
   test = _test(config, out, trained, schedule)
   if test:
     results += test["results"]
-  multiplier = config.num_synthetic / seeds[0].num_real
   schedule.update("writing the report")
-  write_report(
+  answer = write_report(
     out,
-    settings,
-    results,
-    gates,
-    choices,
-    sheets,
-    list(seeds[0].spec.class_names),
-    test["read"] if test else None,
-    multiplier,
-  )
-  answer = _answer(
-    config, results, "test" if test else "validation", multiplier
+    Report(
+      settings=settings,
+      results=results,
+      checks=gates,
+      choices=choices,
+      samples=sheets,
+      class_names=seeds[0].spec.class_names,
+      test_read=test["read"] if test else None,
+      multiplier=config.num_synthetic / seeds[0].num_real,
+    ),
   )
   schedule.console.print(str(answer), highlight=False, soft_wrap=True)
   schedule.console.print(
@@ -211,10 +208,3 @@ def _test_images(config, number):
   return all_images(
     load(config, number, ("train", "validation", "test"))["test"]
   )
-
-
-def _answer(config, results, split, multiplier) -> Verdict:
-  """The answer to the question that was named beforehand."""
-  primary = Primary(f"classical+{config.primary}", judge=config.judges[0])
-  rows = summarise(results, split, multiplier, primary)
-  return primary_verdict(rows, split, primary)
