@@ -57,7 +57,7 @@ def test_numbers_of_the_arms():
     "verdict",
     "difference, points",
     "accuracy, %",
-    "p-value",
+    "p value",
     "worst class, recall %",
     "AUROC",
   ]
@@ -201,7 +201,7 @@ def test_no_table_is_wider_than_seven_columns():
     "difference, points",
     "accuracy, %",
     "balanced accuracy, %",
-    "p-value",
+    "p value",
   ]
   assert further.header == [
     "arm",

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,8 +51,8 @@ class Comparison:
 
   reference: str
   difference: Estimate
-  adjusted: float
-  primary: bool
+  adjusted: float = math.nan
+  primary: bool = False
 
   @property
   def verdict(self) -> str:
@@ -80,47 +81,73 @@ class Row:
   """One classifier trained on one arm, over seeds, on the images of one split.
 
   Attributes:
+    classifier: name of the classifier.
     arm: name of the arm.
-    kind: which of `KINDS` the arm is.
     generator: name of the arm's generator; empty if there is none.
     multiplier: number of generated (or repeated) images over real ones.
-    classifier: name of the classifier.
+    runs: the results of the single runs by seed.
     main: whether the multiplier is that of the study, and not a point of a
       sweep.
-    accuracy: share of the images that are classified correctly.
-    balanced_accuracy: mean over classes of the share classified correctly.
-    auroc: area under the ROC curve.
-    recall: share of each class that is classified correctly, a mean over seeds.
     comparison: comparison with the reference; None if there is no reference.
-    seconds: seconds of the run of each seed.
   """
 
-  arm: str
-  kind: str
-  generator: str
-  multiplier: float
-  classifier: str
-  main: bool
-  accuracy: Estimate
-  balanced_accuracy: Estimate
-  auroc: Estimate
-  recall: Float[np.ndarray, " classes"]
-  comparison: Comparison | None
-  seconds: tuple[float, ...]
-
-
-class _Key(NamedTuple):
-  """What the runs of a row have in common."""
-
   classifier: str
   arm: str
-  kind: str
   generator: str
   multiplier: float
+  runs: Mapping[int, Mapping[str, Any]]
+  main: bool = False
+  comparison: Comparison | None = None
 
+  @property
+  def kind(self) -> str:
+    """Which of `KINDS` the arm is."""
+    if not self.generator:
+      return "baseline"
+    return self.arm.removesuffix(self.generator) or "alone"
 
-# The runs of a row by seed, as the study records them.
-_Runs = Mapping[_Key, Mapping[int, Mapping[str, Any]]]
+  @property
+  def reference(self) -> str | None:
+    """Name of the arm that this one is compared with."""
+    if self.kind == "classical+":
+      return "classical"
+    return None if self.arm == "real" else "real"
+
+  @cached_property
+  def accuracy(self) -> Estimate:
+    """Share of the images that are classified correctly."""
+    return self._over_seeds("accuracy")
+
+  @cached_property
+  def balanced_accuracy(self) -> Estimate:
+    """Mean over classes of the share that is classified correctly."""
+    return self._over_seeds("balanced_accuracy")
+
+  @cached_property
+  def auroc(self) -> Estimate:
+    """Area under the ROC curve."""
+    return self._over_seeds("auroc")
+
+  @cached_property
+  def recall(self) -> Float[np.ndarray, " classes"]:
+    """Share of each class that is classified correctly, a mean over seeds."""
+    with warnings.catch_warnings():
+      # A class without images has no recall.
+      warnings.filterwarnings("ignore", "Mean of empty slice")
+      runs = [run["recall"] for run in self.runs.values()]
+      return np.nanmean(np.array(runs, float), 0)
+
+  @property
+  def seconds(self) -> list[float]:
+    """Seconds of each run."""
+    return [run["seconds"] for run in self.runs.values()]
+
+  def _over_seeds(self, name: str) -> Estimate:
+    values = np.array([run[name] for run in self.runs.values()], float)
+    values = values[~np.isnan(values)]
+    if not len(values):
+      return _NOTHING
+    return intervals.interval(values).within(0.0, 1.0)
 
 
 def summarise(
@@ -140,116 +167,72 @@ def summarise(
   Raises:
     ValueError: if a run is in the results twice.
   """
-  runs = {}
-  for result in results:
-    if result["split"] == split:
-      key = _key(result)
-      by_seed = runs.setdefault(key, {})
-      if result["seed"] in by_seed:
-        raise ValueError(f"{key}, seed {result['seed']}, is there twice")
-      by_seed[result["seed"]] = result
+  groups = {}
+  for run in sorted(results, key=lambda run: run["seed"]):
+    if run["split"] == split:
+      key = run["classifier"], run["arm"], run["generator"]
+      runs = groups.setdefault((*key, float(run["multiplier"])), {})
+      if run["seed"] in runs:
+        raise ValueError(f"{key}, seed {run['seed']}, is there twice")
+      runs[run["seed"]] = run
+  rows = [Row(*key, runs) for key, runs in groups.items()]
   main = {}
-  for key in sorted(runs, key=lambda key: abs(key.multiplier - multiplier)):
-    main.setdefault((key.classifier, key.arm), key)
-  rows = [_row(key, runs, main, primary) for key in runs]
-  return sorted(_adjust(rows), key=_order)
+  for row in sorted(rows, key=lambda row: abs(row.multiplier - multiplier)):
+    main.setdefault((row.classifier, row.arm), row)
+  compared = []
+  for row in rows:
+    reference = main.get((row.classifier, row.reference))
+    comparison = _compare(row, reference) if reference else None
+    is_main = row is main[row.classifier, row.arm]
+    if comparison and is_main:
+      named = Primary(row.arm, row.reference, row.classifier) == primary
+      comparison = dataclasses.replace(comparison, primary=named)
+    compared.append(
+      dataclasses.replace(row, main=is_main, comparison=comparison)
+    )
+  return sorted(_adjust(compared), key=_order)
 
 
 def find(rows: Sequence[Row], arm: str, classifier: str) -> Row | None:
   """Returns the main row of an arm and a classifier."""
-  return next(
-    (
-      row
-      for row in rows
-      if row.main and (row.arm, row.classifier) == (arm, classifier)
-    ),
-    None,
+  found = (r for r in rows if (r.arm, r.classifier) == (arm, classifier))
+  return next((row for row in found if row.main), None)
+
+
+def _compare(row: Row, reference: Row) -> Comparison:
+  common = [seed for seed in row.runs if seed in reference.runs]
+  ours, theirs = (
+    np.array([runs[seed]["accuracy"] for seed in common], float)
+    for runs in (row.runs, reference.runs)
   )
-
-
-def _key(result: Mapping[str, Any]) -> _Key:
-  arm, generator = result["arm"], result["generator"]
-  kind = "baseline"
-  if generator:
-    kind = arm.removesuffix(generator) or "alone"
-  multiplier = float(result["multiplier"])
-  return _Key(result["classifier"], arm, kind, generator, multiplier)
-
-
-def _row(
-  key: _Key, runs: _Runs, main: Mapping[tuple[str, str], _Key], primary: Primary
-) -> Row:
-  found = [runs[key][seed] for seed in sorted(runs[key])]
-
-  def over_seeds(name: str) -> Estimate:
-    return _estimate([run[name] for run in found]).within(0.0, 1.0)
-
-  with warnings.catch_warnings():
-    # A class without images has no recall.
-    warnings.filterwarnings("ignore", "Mean of empty slice")
-    recall = np.nanmean(np.array([run["recall"] for run in found], float), 0)
-  return Row(
-    **key._asdict(),
-    main=key == main[key.classifier, key.arm],
-    accuracy=over_seeds("accuracy"),
-    balanced_accuracy=over_seeds("balanced_accuracy"),
-    auroc=over_seeds("auroc"),
-    recall=recall,
-    comparison=_compare(key, runs, main, primary),
-    seconds=tuple(run["seconds"] for run in found),
-  )
-
-
-def _estimate(values: Sequence[float | None]) -> Estimate:
-  """Returns mean and interval of those values that are numbers."""
-  numbers = np.array(values, float)
-  numbers = numbers[~np.isnan(numbers)]
-  return intervals.interval(numbers) if len(numbers) else _NOTHING
-
-
-def _compare(
-  key: _Key, runs: _Runs, main: Mapping[tuple[str, str], _Key], primary: Primary
-) -> Comparison | None:
-  other = "classical" if key.kind == "classical+" else "real"
-  if key.arm == other or (key.classifier, other) not in main:
-    return None
-  ours, theirs = runs[key], runs[main[key.classifier, other]]
-  pairs = np.array(
-    [
-      (ours[seed]["accuracy"], theirs[seed]["accuracy"])
-      for seed in sorted(ours.keys() & theirs.keys())
-    ],
-    float,
-  ).reshape(-1, 2)
-  pairs = pairs[~np.isnan(pairs).any(axis=1)]
+  known = ~np.isnan(ours - theirs)
   difference = _NOTHING
-  if len(pairs):
-    difference = intervals.paired(*pairs.T).within(-1.0, 1.0)
+  if known.any():
+    difference = intervals.paired(ours[known], theirs[known])
+    difference = difference.within(-1.0, 1.0)
   width = difference.high - difference.low
-  if len(pairs) == 1 or (abs(difference.mean) > _SAME and width < _SAME):
+  if known.sum() == 1 or (abs(difference.mean) > _SAME and width < _SAME):
     # Accuracies come in steps, so a few seeds may differ by exactly the same
     # amount. An interval of no width would call that certain.
     difference = difference.without_interval()
-  named = (key.arm, other, key.classifier) == primary
-  named = named and key == main[key.classifier, key.arm]
-  return Comparison(other, difference, math.nan, named)
+  return Comparison(reference.arm, difference)
 
 
 def _adjust(rows: Sequence[Row]) -> list[Row]:
   """Corrects all comparisons of the report except for the primary one."""
-  rows = list(rows)
   family = [
-    (i, row.comparison)
+    i
     for i, row in enumerate(rows)
     if row.comparison
     and not row.comparison.primary
     and not math.isnan(row.comparison.difference.p_value)
   ]
-  adjusted = intervals.holm([c.difference.p_value for _, c in family])
-  for (i, comparison), p in zip(family, adjusted, strict=True):
-    comparison = dataclasses.replace(comparison, adjusted=float(p))
-    rows[i] = dataclasses.replace(rows[i], comparison=comparison)
-  return rows
+  p_values = np.array([rows[i].comparison.difference.p_value for i in family])
+  adjusted = list(rows)
+  for i, p in zip(family, intervals.holm(p_values), strict=True):
+    comparison = dataclasses.replace(rows[i].comparison, adjusted=float(p))
+    adjusted[i] = dataclasses.replace(rows[i], comparison=comparison)
+  return adjusted
 
 
 def _order(row: Row) -> tuple:

@@ -10,18 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vqvae_jax.study.intervals import Estimate
 from vqvae_jax.study.report import svg
 from vqvae_jax.study.report.blocks import Plot, escape
 from vqvae_jax.study.report.numbers import KINDS, Row, find
 from vqvae_jax.study.report.style import COLORS, DRAWING
-from vqvae_jax.study.intervals import Estimate
 
 _LOOKS = dict(zip(KINDS, svg.SHAPES, strict=True))
 _GROUPS = {
   "baseline": "Without generated images",
   "alone": "Generated images alone",
   "real+": "Real and generated images",
-  "classical+": "Real, classically augmented, and generated images",
+  "classical+": "Real and generated images, augmented",
 }
 _WIDE, _NARROW = 900, 340
 # Values beyond Tukey's outer fences, this many quartile ranges away, do not

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from vqvae_jax.study.intervals import Estimate
 from vqvae_jax.study.report.blocks import Table
 from vqvae_jax.study.report.numbers import Comparison, Row
-from vqvae_jax.study.intervals import Estimate
 
 NOT_KNOWN = "n/a"
 NONE = "-"
@@ -38,7 +38,7 @@ def arms_tables(
     "balanced accuracy, %": [
       _interval(row.balanced_accuracy, ".2f") for row in rows
     ],
-    "p-value": [_p_value(row.comparison) for row in rows],
+    "p value": [_p_value(row.comparison) for row in rows],
     "seeds": [str(row.accuracy.seeds) for row in rows],
     "worst class, recall %": [_worst(row, class_names) for row in rows],
     "AUROC": [

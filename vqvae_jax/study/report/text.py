@@ -48,8 +48,8 @@ _ARMS = (
   "`classical` the real images with classical augmentation, and `repeated` the "
   "real images, repeated until they are as many as real and generated images "
   "together. An arm with the name of a generator contains generated images "
-  "only; `real+` and `classical+` stand before the name of a generator whose "
-  "images are added. All arms are trained for the same number of steps. Arms "
+  "only; after `real+` or `classical+` it means that these images are added. "
+  "All arms are trained for the same number of steps. Arms "
   "with `classical+` are compared with `classical`, all others with `real`."
 )
 _VERDICTS = (

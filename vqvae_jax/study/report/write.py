@@ -188,7 +188,7 @@ def _classifier(
     plots.sweep_plot(
       rows,
       f"sweep_{classifier}",
-      f"Accuracy by the number of generated images, {what}",
+      f"Accuracy by generated images per real image (\u00d7), {what}",
     ),
   ]
   main, further = tables.arms_tables(shown, report.class_names)
