@@ -14,17 +14,12 @@ again.
 """
 
 import dataclasses
-import pathlib
-import sys
 import time
 
 import jax
 import matplotlib.figure
 import numpy as np
 import tyro
-
-# This package is the one in this checkout, installed or not.
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from vqvae_jax.config import (
   BaselineConfig,

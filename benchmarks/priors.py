@@ -12,16 +12,11 @@ DIR holds TFDS's mnist; with network it is prepared there if need be.
 
 import dataclasses
 import json
-import pathlib
 import shutil
-import sys
 import time
 
 import numpy as np
 import tyro
-
-# This package is the one in this checkout, installed or not.
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from vqvae_jax.config import Config, PriorConfig
 from vqvae_jax.data import load_data

@@ -13,14 +13,9 @@ DIR holds TFDS's mnist; with network it is prepared there if need be.
 """
 
 import dataclasses
-import pathlib
-import sys
 
 import numpy as np
 import tyro
-
-# This package is the one in this checkout, installed or not.
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from vqvae_jax.config import Config
 from vqvae_jax.data import load_data

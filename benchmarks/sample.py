@@ -11,18 +11,13 @@ that id alone. pythae's sampler runs its whole net for every id, as published;
 
 import dataclasses
 import functools
-import pathlib
 import statistics
-import sys
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-
-# This package is the one in this checkout, installed or not.
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from vqvae_jax.generators.vqvae.prior import example
 from vqvae_jax.priors import (
