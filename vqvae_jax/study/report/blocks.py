@@ -9,6 +9,8 @@ import html
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from vqvae_jax.study.report.grids import SampleGrid
+
 # A name in backticks, such as the name of an arm, if it needs no escaping.
 CODE = re.compile(r"\\?`([\w+.=-]+)\\?`")
 
@@ -23,9 +25,10 @@ class Heading:
 
 @dataclasses.dataclass(frozen=True)
 class Paragraph:
-  """Plain text, with names of arms in backticks."""
+  """Plain text, with names of arms in backticks, and links to files."""
 
   text: str
+  links: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,14 +37,6 @@ class Answer:
 
   headline: str
   text: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Links:
-  """Links to files in the folder of the report."""
-
-  text: str
-  names: Sequence[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,33 +73,10 @@ class Plot:
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
-  """A sample grid: rows of images with names.
-
-  Attributes:
-    name: name of its file, without the suffix.
-    title: what the images are, in a few words.
-    text: what the reader can see in them; may be empty.
-    alt: a description for readers who cannot see the picture.
-    png: the images alone; all rows have the same height.
-    named_png: the images with the names of the rows beside them.
-    row_names: the names of the rows, from top to bottom.
-  """
-
-  name: str
-  title: str
-  text: str
-  alt: str
-  png: bytes
-  named_png: bytes
-  row_names: Sequence[str]
-
-
-@dataclasses.dataclass(frozen=True)
 class Pictures:
-  """Pictures side by side, where the page is wide enough."""
+  """Sample grids side by side, where the page is wide enough."""
 
-  pictures: Sequence[Picture]
+  pictures: Sequence[SampleGrid]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +87,7 @@ class Details:
   blocks: Sequence["Block"]
 
 
-Block = Heading | Paragraph | Answer | Links | Table | Plot | Pictures | Details
+Block = Heading | Paragraph | Answer | Table | Plot | Pictures | Details
 
 
 def files(blocks: Sequence[Block]) -> Iterator[tuple[str, bytes]]:
@@ -128,7 +100,7 @@ def files(blocks: Sequence[Block]) -> Iterator[tuple[str, bytes]]:
         yield f"{block.name}.svg", block.file.encode()
       case Pictures(pictures):
         for picture in pictures:
-          yield f"{picture.name}.png", picture.named_png
+          yield f"{picture.name}.png", picture.png(with_names=True)
 
 
 def clean(text: str) -> str:

@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from vqvae_jax.pictures import grid, png
-from vqvae_jax.study.report.blocks import Picture
 
 COLUMNS = 6
 _MOST_CLASSES = 10
@@ -21,16 +20,33 @@ class SampleGrid:
   """Images in rows that have names.
 
   Attributes:
-    title: what the images are.
+    title: what the images are, in a few words.
     text: what the reader can see in them; may be empty.
     images: the rows of images, white where an image is missing.
-    row_names: the name of each row.
+    row_names: the name of each row, from top to bottom.
+    name: name of the file of the picture, without the suffix.
   """
 
   title: str
   text: str
   images: UInt8[np.ndarray, "rows columns h w c"]
   row_names: Sequence[str]
+  name: str = ""
+
+  @property
+  def alt(self) -> str:
+    """A description for readers who cannot see the picture."""
+    rows, columns = self.images.shape[:2]
+    # The rows of copies have two names, again and again.
+    names = ", ".join(dict.fromkeys(self.row_names))
+    alt = f"{self.title}: {rows} rows of {columns} images"
+    return f"{alt}, named {names}" if names else alt
+
+  def png(self, with_names: bool) -> bytes:
+    """Returns the picture, with the names of the rows beside them or not."""
+    _, columns, *shape = self.images.shape
+    names = self.row_names if with_names else ()
+    return png(grid(self.images.reshape(-1, *shape), columns, names))
 
 
 def by_class(
@@ -78,30 +94,6 @@ def copies(
   )
   names = ("generated", "nearest real") * (len(rows) // 2)
   return SampleGrid(title, text, _padded(rows, _COPY_COLUMNS), names)
-
-
-def picture(name: str, samples: SampleGrid, note: str = "") -> Picture:
-  """Returns a sample grid as it stands in the report.
-
-  Args:
-    name: name of the set of images, as a file name.
-    samples: the sample grid.
-    note: a sentence to add to the text of the sample grid.
-  """
-  rows, columns, *shape = samples.images.shape
-  images = samples.images.reshape(-1, *shape)
-  alt = f"{samples.title}: {rows} rows of {columns} images"
-  # The rows of copies have two names, again and again.
-  names = ", ".join(dict.fromkeys(samples.row_names))
-  return Picture(
-    f"samples_{name}",
-    samples.title,
-    f"{samples.text} {note}".strip(),
-    f"{alt}, named {names}" if names else alt,
-    png(grid(images, columns)),
-    png(grid(images, columns, samples.row_names)),
-    samples.row_names,
-  )
 
 
 def _padded(

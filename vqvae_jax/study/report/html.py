@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from vqvae_jax.study.report import blocks
 from vqvae_jax.study.report.blocks import CODE, clean, escape
+from vqvae_jax.study.report.grids import SampleGrid
 from vqvae_jax.study.report.style import STYLE
 
 # The page loads nothing and runs nothing, whatever a name may contain.
@@ -37,14 +38,14 @@ def _html(block: blocks.Block) -> str:
   match block:
     case blocks.Heading(text, level):
       return f"<h{level}>{_words(text)}</h{level}>"
-    case blocks.Paragraph(text):
+    case blocks.Paragraph(text, []):
       return f"<p>{_words(text)}</p>"
     case blocks.Answer(headline, text):
       return (
         f'<div class="answer"><p class="headline">{_words(headline)}</p>'
         f"<p>{_words(text)}</p></div>"
       )
-    case blocks.Links(text, names):
+    case blocks.Paragraph(text, names):
       links = ", ".join(f'<a href="{n}">{n}</a>' for n in map(escape, names))
       return f'<p class="files">{_words(text)} {links}</p>'
     case blocks.Table():
@@ -64,8 +65,8 @@ def _html(block: blocks.Block) -> str:
       )
 
 
-def _picture(picture: blocks.Picture) -> str:
-  data = base64.b64encode(picture.png).decode()
+def _picture(picture: SampleGrid) -> str:
+  data = base64.b64encode(picture.png(with_names=False)).decode()
   names = "".join(
     f'<li title="{name}">{name}</li>' for name in map(escape, picture.row_names)
   )

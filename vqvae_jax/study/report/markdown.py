@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from vqvae_jax.study.report import blocks
 from vqvae_jax.study.report.blocks import CODE, clean, escape
+from vqvae_jax.study.report.grids import SampleGrid
 
 
 def to_markdown(content: Sequence[blocks.Block], folder: str) -> str:
@@ -17,13 +18,11 @@ def _markdown(block: blocks.Block, folder: str) -> str:
   match block:
     case blocks.Heading(text, level):
       return f"{'#' * level} {_words(text)}"
-    case blocks.Paragraph(text):
-      return _words(text)
+    case blocks.Paragraph(text, names):
+      links = ", ".join(f"[{name}]({name})" for name in names)
+      return f"{_words(text)} {links}".rstrip()
     case blocks.Answer(headline, text):
       return f"## {_words(headline)}\n\n{_words(text)}"
-    case blocks.Links(text, names):
-      links = ", ".join(f"[{name}]({name})" for name in names)
-      return f"{_words(text)} {links}"
     case blocks.Table(header, rows):
       return _table(map(_words, header), [map(_words, row) for row in rows])
     case blocks.Plot(name, title):
@@ -40,11 +39,11 @@ def _markdown(block: blocks.Block, folder: str) -> str:
       )
 
 
-def _caption(picture: blocks.Picture) -> str:
+def _caption(picture: SampleGrid) -> str:
   return _words(": ".join(filter(None, (picture.title, picture.text))))
 
 
-def _image(picture: blocks.Picture, folder: str) -> str:
+def _image(picture: SampleGrid, folder: str) -> str:
   return f"![{_words(picture.alt)}]({folder}/{picture.name}.png)"
 
 

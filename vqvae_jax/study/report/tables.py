@@ -18,17 +18,14 @@ NONE = "-"
 _MOST_COLUMNS = 7
 
 
-def arms_tables(
-  rows: Sequence[Row], class_names: Sequence[str]
-) -> tuple[Table, Table | None]:
+def arms_tables(rows: Sequence[Row], class_names: Sequence[str]) -> list[Table]:
   """Returns the numbers of the arms of one classifier.
 
   Columns that are the same for every arm, or repeat another column, are left
-  out.
-
-  Returns:
-    The main table, and a table with the columns that do not fit into it.
+  out. Columns that do not fit into the first table are in a second one.
   """
+  if not rows:
+    return []
   columns = {
     "arm": [row.arm for row in rows],
     "multiplier": [_multiplier(row) for row in rows],
@@ -63,8 +60,8 @@ def arms_tables(
     for name, cells in columns.items()
     if name in ("arm", "multiplier") or name not in main
   }
-  further = Table.of_columns(rest) if rest.keys() - main.keys() else None
-  return Table.of_columns(main), further
+  found = [main, rest] if rest.keys() - main.keys() else [main]
+  return list(map(Table.of_columns, found))
 
 
 def recall_tables(

@@ -4,14 +4,15 @@ import csv
 import dataclasses
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from etils import epath
 
 from vqvae_jax.files import replace
 from vqvae_jax.jobs.folders import file_names
-from vqvae_jax.study.report import blocks, grids, plots, quality, tables, text
+from vqvae_jax.study.report import blocks, plots, quality, tables, text
 from vqvae_jax.study.report.blocks import Block, Details
+from vqvae_jax.study.report.grids import SampleGrid
 from vqvae_jax.study.report.html import to_html
 from vqvae_jax.study.report.markdown import to_markdown
 from vqvae_jax.study.report.numbers import Primary, Row, find, summarise
@@ -19,6 +20,7 @@ from vqvae_jax.study.verdict import Verdict, verdict
 
 _COLUMNS = ("arm", "generator", "multiplier", "classifier", "seed", "split")
 _COLUMNS += ("accuracy", "balanced_accuracy", "seconds")
+_FILES = ("results.csv", "report.md")
 _PICTURES = "pictures"
 # Names in the records of a study that differ from the names used here.
 _RENAMED = {
@@ -53,7 +55,7 @@ class Report:
   results: Sequence[Mapping[str, Any]]
   checks: Sequence[Mapping[str, Any]]
   choices: Mapping[str, Any]
-  samples: Mapping[str, grids.SampleGrid]
+  samples: Mapping[str, SampleGrid]
   class_names: Sequence[str]
   test_read: str | None
   multiplier: float
@@ -68,20 +70,6 @@ class Report:
     """The comparison that was named beforehand."""
     arm = f"classical+{self.settings['primary']}"
     return Primary(arm, classifier=self.settings["classifiers"][0])
-
-
-class _Classifier(NamedTuple):
-  """The blocks about one classifier.
-
-  Attributes:
-    plots: plots of the accuracy.
-    table: the main table and its heading.
-    folded: further tables, which stay folded.
-  """
-
-  plots: list[Block]
-  table: list[Block]
-  folded: list[Block]
 
 
 def write_report(out: epath.PathLike, report: Report) -> Verdict:
@@ -138,7 +126,11 @@ def _renamed(report: Report) -> Report:
 def _content(
   report: Report, rows: Sequence[Row], answer: Verdict
 ) -> list[Block]:
-  first = _classifier(report, rows, report.primary.classifier)
+  by_classifier = {}
+  for row in rows:
+    by_classifier.setdefault(row.classifier, []).append(row)
+  first = by_classifier.get(report.primary.classifier, [])
+  table, folded = _tables(report, first)
   samples, more_samples = _samples(report)
   sentences = [answer.sentence, answer.limit]
   if not report.test_read:
@@ -153,13 +145,13 @@ def _content(
   return [
     blocks.Heading(text.title(report.settings), 1),
     blocks.Answer(answer.headline, " ".join(filter(None, sentences))),
-    *first.plots,
+    *_plots(report, first, report.primary.classifier),
     *samples,
-    *first.table,
-    blocks.Links("Files beside this report:", ["results.csv", "report.md"]),
+    *table,
+    blocks.Paragraph("Files beside this report:", _FILES),
     Details("How to read this report", explained),
-    *first.folded,
-    *_other_classifiers(report, rows),
+    *folded,
+    *_other_classifiers(report, by_classifier),
     *_quality(report),
     *more_samples,
     Details("Choices made on validation images", choices),
@@ -168,52 +160,56 @@ def _content(
   ]
 
 
-def _classifier(
-  report: Report, rows: Sequence[Row], classifier: str
-) -> _Classifier:
-  rows = [row for row in rows if row.classifier == classifier]
-  if not rows:
-    return _Classifier([], [blocks.Paragraph("There are no results yet.")], [])
-  shown = [row for row in rows if row.main or not row.generator]
+def _plots(report: Report, rows: Sequence[Row], classifier: str) -> list[Block]:
+  """Returns the plots of the accuracy of one classifier."""
   what = (
     f"classifier {classifier}, {report.split} images: mean over seeds and 95 % "
     "interval"
   )
-  drawn = [
-    plots.arms_plot(
-      shown,
-      f"arms_{classifier}",
-      f"Accuracy by arm, {what}; a point without a bar comes from one seed",
-    ),
-    plots.sweep_plot(
-      rows,
-      f"sweep_{classifier}",
-      f"Accuracy by generated images per real image (\u00d7), {what}",
-    ),
-  ]
-  main, further = tables.arms_tables(shown, report.class_names)
-  folded: list[Block] = []
-  if further:
-    folded.append(Details("Further figures of the arms", [further]))
+  arms = plots.arms_plot(
+    _shown(rows),
+    f"arms_{classifier}",
+    f"Accuracy by arm, {what}; a point without a bar comes from one seed",
+  )
+  sweep = plots.sweep_plot(
+    rows,
+    f"sweep_{classifier}",
+    f"Accuracy by generated images per real image (\u00d7), {what}",
+  )
+  return [plot for plot in (arms, sweep) if plot]
+
+
+def _tables(
+  report: Report, rows: Sequence[Row]
+) -> tuple[list[Block], list[Block]]:
+  """Returns the main table of one classifier, and tables that stay folded."""
+  if not rows:
+    return [blocks.Paragraph("There are no results yet.")], []
+  shown = _shown(rows)
   swept = [row for curve in plots.sweeps(rows) for row in curve]
-  if swept:
-    of_sweep = tables.arms_tables(swept, report.class_names)
-    shown_of_sweep = [table for table in of_sweep if table]
-    folded.append(Details("Accuracy by multiplier", shown_of_sweep))
-  recall = tables.recall_tables(shown, report.class_names)
-  folded.append(Details("Recall by class, %", recall))
+  main, *further = tables.arms_tables(shown, report.class_names)
+  folded = {
+    "Further figures of the arms": further,
+    "Accuracy by multiplier": tables.arms_tables(swept, report.class_names),
+    "Recall by class, %": tables.recall_tables(shown, report.class_names),
+  }
   heading = blocks.Heading(f"Accuracy of every arm, {report.split} images")
-  return _Classifier([p for p in drawn if p], [heading, main], folded)
+  return [heading, main], [Details(*item) for item in folded.items() if item[1]]
+
+
+def _shown(rows: Sequence[Row]) -> list[Row]:
+  """Returns the rows without the points of a sweep."""
+  return [row for row in rows if row.main or not row.generator]
 
 
 def _other_classifiers(
-  report: Report, rows: Sequence[Row]
+  report: Report, by_classifier: Mapping[str, Sequence[Row]]
 ) -> Iterator[Details]:
-  first = report.primary.classifier
-  for name in dict.fromkeys(row.classifier for row in rows):
-    if name != first:
-      parts = _classifier(report, rows, name)
-      yield Details(f"Classifier {name}", [b for part in parts for b in part])
+  for classifier, rows in by_classifier.items():
+    if classifier != report.primary.classifier:
+      drawn = _plots(report, rows, classifier)
+      table, folded = _tables(report, rows)
+      yield Details(f"Classifier {classifier}", [*drawn, *table, *folded])
 
 
 def _samples(report: Report) -> tuple[list[Block], list[Block]]:
@@ -229,7 +225,11 @@ def _samples(report: Report) -> tuple[list[Block], list[Block]]:
       )
   names = list(report.samples)
   pictures = {
-    name: grids.picture(file, report.samples[name], notes.get(name, ""))
+    name: dataclasses.replace(
+      report.samples[name],
+      name=f"samples_{file}",
+      text=f"{report.samples[name].text} {notes.get(name, '')}".strip(),
+    )
     for name, file in zip(names, file_names(names), strict=True)
   }
   primary = report.settings["primary"]
