@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from report_cases import results, swept
 
+from vqvae_jax.study.intervals import Estimate
 from vqvae_jax.study.report import grids, plots, svg
 from vqvae_jax.study.report.numbers import Primary, summarise
-from vqvae_jax.study.intervals import Estimate
 
 MNIST = {
   "real": 95.90,

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vqvae_jax.study.intervals import Estimate
 from vqvae_jax.study.report import svg
 from vqvae_jax.study.report.blocks import Plot, escape
 from vqvae_jax.study.report.numbers import KINDS, Row, find
 from vqvae_jax.study.report.style import COLORS, DRAWING
-from vqvae_jax.study.intervals import Estimate
 
 _LOOKS = dict(zip(KINDS, svg.SHAPES, strict=True))
 _GROUPS = {

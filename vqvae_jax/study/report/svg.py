@@ -5,8 +5,8 @@ import math
 import unicodedata
 from typing import Literal
 
-from vqvae_jax.study.report.blocks import clean, escape
 from vqvae_jax.study.intervals import Estimate
+from vqvae_jax.study.report.blocks import clean, escape
 
 Number = int | float
 # Paths around the origin, by the class that `style` gives a colour.

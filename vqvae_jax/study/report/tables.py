@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from vqvae_jax.study.intervals import Estimate
 from vqvae_jax.study.report.blocks import Table
 from vqvae_jax.study.report.numbers import Comparison, Row
-from vqvae_jax.study.intervals import Estimate
 
 NOT_KNOWN = "n/a"
 NONE = "-"
