@@ -1,12 +1,14 @@
 """A classifier of MNIST digits, by which benchmarks measure other digits."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from vqvae_jax.config import Config
 from vqvae_jax.data import Data, load_data
-from vqvae_jax.study.fitting import SIMPLE, Part, predict, train_judge
+from vqvae_jax.study import fitting
+from vqvae_jax.study.parts import Part
 
 Classifier = Callable[[np.ndarray], np.ndarray]
 
@@ -30,8 +32,9 @@ def train_classifier(parts: Sequence, steps: int, seed: int) -> Classifier:
   """
   images = np.concatenate([part.images for part in parts])
   labels = np.concatenate([part.labels for part in parts])
-  params = train_judge(SIMPLE, [Part(images, labels)], 10, seed, steps)
-  return lambda images: predict(SIMPLE, params, images).argmax(axis=1)
+  spec = dataclasses.replace(fitting.SIMPLE, steps=steps)
+  params = fitting.train_classifier(spec, [Part(images, labels)], 10, seed)
+  return lambda images: fitting.predict(spec, params, images).argmax(axis=1)
 
 
 def mnist_classifier(mnist: Data, steps: int, seed: int) -> Classifier:

@@ -1,4 +1,4 @@
-"""Judges learn from parts in the shares asked for."""
+"""Classifiers are trained on parts in the shares asked for."""
 
 import dataclasses
 import os
@@ -13,9 +13,13 @@ import pytest
 from scipy.special import xlogy
 
 from vqvae_jax.errors import ConfigError, RunError
-from vqvae_jax.study import fitting
-from vqvae_jax.study.fitting import JUDGES, SIMPLE, train_judge
-from vqvae_jax.study.parts import Part, batch_rows
+from vqvae_jax.study import fitting, weights
+from vqvae_jax.study.fitting import (
+  CLASSIFIERS,
+  SIMPLE,
+  train_classifier,
+)
+from vqvae_jax.study.parts import Part, batch_counts
 
 
 def bars(n, seed=0):
@@ -31,6 +35,11 @@ def bars(n, seed=0):
   return images, labels
 
 
+def train(spec, parts, num_classes, seed, steps, **options):
+  spec = dataclasses.replace(spec, steps=steps)
+  return train_classifier(spec, parts, num_classes, seed, **options)
+
+
 def distance(params, others):
   return max(
     float(np.abs(a - b).max())
@@ -42,12 +51,12 @@ def distance(params, others):
 
 @pytest.fixture(scope="module")
 def trained():
-  """Each judge after a short training, and its losses."""
+  """Each classifier after a short training, and its losses."""
   result = {}
-  for name, judge in JUDGES.items():
+  for name, spec in CLASSIFIERS.items():
     losses = []
-    params = train_judge(
-      judge,
+    params = train(
+      spec,
       [Part(*bars(300))],
       3,
       seed=0,
@@ -58,28 +67,28 @@ def trained():
   return result
 
 
-@pytest.mark.parametrize("name", JUDGES)
-def test_a_judge_learns_what_can_be_told_apart(trained, name):
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifier_learns_what_can_be_told_apart(trained, name):
   params, losses = trained[name]
   assert [step for step, _ in losses] == [50, 100, 150]
-  # Smoothed targets leave a loss that no judge can go below.
-  smoothing = JUDGES[name].label_smoothing
+  # Smoothed targets leave a loss that no classifier can go below.
+  smoothing = CLASSIFIERS[name].label_smoothing
   target = np.eye(3)[0] * (1 - smoothing) + smoothing / 3
   above = [loss + xlogy(target, target).sum() for _, loss in losses]
   assert 0 < above[-1] < 0.3 * above[0]
   images, labels = bars(90, seed=1)
-  read = fitting.predict(JUDGES[name], params, images).argmax(1)
+  read = fitting.predict(CLASSIFIERS[name], params, images).argmax(1)
   assert (read == labels).mean() > 0.95
 
 
-@pytest.mark.parametrize("name", JUDGES)
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_logits_are_linear_in_the_features(trained, name):
   params, _ = trained[name]
   images, _ = bars(fitting.READ + 7)
-  features = fitting.features(JUDGES[name], params, images)
+  features = fitting.features(CLASSIFIERS[name], params, images)
   assert features.shape == (len(images), 128)
   assert features.min() >= 0
-  logits = fitting.predict(JUDGES[name], params, images)
+  logits = fitting.predict(CLASSIFIERS[name], params, images)
   assert logits.dtype == np.float32
   last = jax.device_get(params["logits"])
   np.testing.assert_allclose(
@@ -87,44 +96,46 @@ def test_logits_are_linear_in_the_features(trained, name):
   )
   # Rows of the padded rest are those of a batch of their own.
   np.testing.assert_allclose(
-    fitting.predict(JUDGES[name], params, images[-7:]), logits[-7:], atol=1e-5
+    fitting.predict(CLASSIFIERS[name], params, images[-7:]),
+    logits[-7:],
+    atol=1e-5,
   )
 
 
 def test_parameters_come_back_from_their_file(trained, tmp_path):
   params, _ = trained["simple"]
-  path = tmp_path / "judge.npz"
-  fitting.save_params(path, params)
-  assert [p.name for p in tmp_path.iterdir()] == ["judge.npz"]
-  like = fitting.params_like(SIMPLE, 3, (8, 8, 1))
-  loaded = fitting.load_params(path, like)
+  path = tmp_path / "weights.npz"
+  weights.save_params(path, params)
+  assert [p.name for p in tmp_path.iterdir()] == ["weights.npz"]
+  like = weights.params_like(SIMPLE, 3, (8, 8, 1))
+  loaded = weights.load_params(path, like)
   assert jax.tree.structure(loaded) == jax.tree.structure(params)
   assert distance(loaded, params) == 0
-  for judge, classes in ((SIMPLE, 4), (JUDGES["tuned"], 3)):
-    other = fitting.params_like(judge, classes, (8, 8, 1))
-    with pytest.raises(RunError, match="of another judge"):
-      fitting.load_params(path, other)
+  for spec, classes in ((SIMPLE, 4), (CLASSIFIERS["tuned"], 3)):
+    other = weights.params_like(spec, classes, (8, 8, 1))
+    with pytest.raises(RunError, match="of another classifier"):
+      weights.load_params(path, other)
   path.write_bytes(path.read_bytes()[:100])
-  with pytest.raises(RunError, match="judge.npz holds no parameters"):
-    fitting.load_params(path, like)
+  with pytest.raises(RunError, match="weights.npz holds no parameters"):
+    weights.load_params(path, like)
   with pytest.raises(RunError, match="absent.npz holds no parameters"):
-    fitting.load_params(tmp_path / "absent.npz", like)
+    weights.load_params(tmp_path / "absent.npz", like)
 
 
 def test_settings_that_are_tried_share_a_program(monkeypatch):
   calls = []
 
-  def note(judge, classes, augmented, params, opt_state, *rest):
-    calls.append((judge, tuple(rest[3].tolist())))
-    return params, opt_state, jnp.zeros(())
+  def note(program, state, batch, strengths, regularization, key):
+    calls.append((program, tuple(regularization.tolist())))
+    return state, jnp.zeros(())
 
   monkeypatch.setattr(fitting, "_train_chunk", note)
-  for judge in fitting.CANDIDATES["tuned"]:
-    train_judge(judge, [Part(*bars(9))], 3, seed=0, steps=1)
-  assert len({judge for judge, _ in calls}) == 1
+  for spec in fitting.CANDIDATES["tuned"]:
+    train(spec, [Part(*bars(9))], 3, seed=0, steps=1)
+  assert len({program for program, _ in calls}) == 1
   assert {values for _, values in calls} == {
-    tuple(np.float32([judge.weight_decay, judge.label_smoothing]).tolist())
-    for judge in fitting.CANDIDATES["tuned"]
+    tuple(np.float32([spec.weight_decay, spec.label_smoothing]).tolist())
+    for spec in fitting.CANDIDATES["tuned"]
   }
 
 
@@ -147,7 +158,7 @@ def test_ctrl_c_is_heard_in_the_middle_of_a_call(monkeypatch):
   threading.Thread(target=interrupt).start()
   try:
     with pytest.raises(KeyboardInterrupt):
-      train_judge(SIMPLE, [Part(*bars(9))], 3, seed=0, steps=1)
+      train(SIMPLE, [Part(*bars(9))], 3, seed=0, steps=1)
     assert time.monotonic() - sent[0] < 20
     assert not over.is_set()
   finally:
@@ -168,18 +179,18 @@ def test_training_depends_on_the_seed_alone():
     Part(images[30:], labels[30:], 0.5),
   ]
   first, again, other = (
-    train_judge(SIMPLE, parts, 3, seed, steps=3) for seed in (0, 0, 1)
+    train(SIMPLE, parts, 3, seed, steps=3) for seed in (0, 0, 1)
   )
   assert distance(first, again) == 0
   assert distance(first, other) > 0.01
-  swapped = train_judge(SIMPLE, parts[::-1], 3, 0, steps=3)
+  swapped = train(SIMPLE, parts[::-1], 3, 0, steps=3)
   assert distance(first, swapped) > 1e-6
   plain = [dataclasses.replace(part, augment="none") for part in parts]
-  first = train_judge(SIMPLE, plain, 3, 0, steps=3)
+  first = train(SIMPLE, plain, 3, 0, steps=3)
   assert distance(first, swapped) > 1e-6
   for change in ({"weight_decay": 0.5}, {"label_smoothing": 0.1}):
-    judge = dataclasses.replace(SIMPLE, **change)
-    assert distance(first, train_judge(judge, plain, 3, 0, steps=3)) > 1e-6
+    spec = dataclasses.replace(SIMPLE, **change)
+    assert distance(first, train(spec, plain, 3, 0, steps=3)) > 1e-6
 
 
 @pytest.fixture
@@ -187,9 +198,9 @@ def batches(monkeypatch):
   """The arguments of each call of the compiled program, which is not run."""
   calls = []
 
-  def note(judge, classes, augmented, params, opt_state, *rest):
-    calls.append((augmented, *rest))
-    return params, opt_state, jnp.zeros(())
+  def note(program, state, batch, strengths, regularization, key):
+    calls.append((program.augmented, *batch, strengths, regularization, key))
+    return state, jnp.zeros(())
 
   monkeypatch.setattr(fitting, "_train_chunk", note)
   return calls
@@ -207,7 +218,7 @@ def test_every_batch_has_the_shares_and_strengths_of_its_parts(batches):
     Part(*numbered(40, 0), 0.25, "strong"),
     Part(*numbered(90, 100), 0.75),
   ]
-  train_judge(SIMPLE, parts, 2, seed=0, steps=120)
+  train(SIMPLE, parts, 2, seed=0, steps=120)
   assert [len(labels) for _, _, labels, *_ in batches] == [50, 50, 20]
   for augmented, images, labels, strengths, *_ in batches:
     assert augmented
@@ -225,7 +236,7 @@ def test_every_batch_has_the_shares_and_strengths_of_its_parts(batches):
 
 def test_no_image_comes_again_before_all_others_did(batches):
   parts = [Part(*numbered(40, 0), 0.25), Part(*numbered(90, 100), 0.75)]
-  train_judge(SIMPLE, parts, 2, seed=0, steps=120)
+  train(SIMPLE, parts, 2, seed=0, steps=120)
   assert not any(augmented for augmented, *_ in batches)
   images = np.concatenate([images for _, images, *_ in batches])
   epochs = []
@@ -239,7 +250,7 @@ def test_no_image_comes_again_before_all_others_did(batches):
   # Nor are parts of one size in one order.
   batches.clear()
   same = [Part(*numbered(40, 0)), Part(*numbered(40, 100))]
-  train_judge(SIMPLE, same, 2, seed=0, steps=5)
+  train(SIMPLE, same, 2, seed=0, steps=5)
   rows = batches[0][1][..., 0, 0, 0] % 100
   assert (rows[:, :32] != rows[:, 32:]).mean() > 0.9
 
@@ -256,16 +267,19 @@ def test_no_image_comes_again_before_all_others_did(batches):
 )
 def test_shares_become_rows_of_the_whole_batch(shares, rows):
   parts = [Part(*bars(3), share) for share in shares]
-  assert batch_rows(parts, 64) == rows
+  assert batch_counts(parts, 64) == rows
 
 
 @pytest.mark.parametrize(
   ("parts", "message"),
   [
     ([], "at least one part"),
-    ([Part(*bars(3), 1.0), Part(*bars(3), 1000.0)], "no row in a batch of 64"),
+    (
+      [Part(*bars(3), 1.0), Part(*bars(3), 1000.0)],
+      "no image in a batch of 64",
+    ),
     ([Part(*bars(3), 0.0)], "not all above 0"),
-    ([Part(*bars(3), augment="weak")], "'weak' is none of none, light"),
+    ([Part(*bars(3), augment="weak")], "'weak' is not one of none, light"),
     ([Part(bars(3)[0], np.arange(3) + 1)], "from 1 to 3 are not all in"),
     ([Part(bars(3)[0], np.arange(2))], "3 images but labels of shape"),
     ([Part(bars(3)[0] / 255, np.arange(3))], "float64.* are not uint8"),
@@ -273,11 +287,11 @@ def test_shares_become_rows_of_the_whole_batch(shares, rows):
   ],
 )
 def test_parts_that_do_not_fit_are_an_error(parts, message):
-  with pytest.raises(ConfigError, match=message):
-    train_judge(SIMPLE, parts, 3, seed=0, steps=1)
+  with pytest.raises((ConfigError, ValueError), match=message):
+    train(SIMPLE, parts, 3, seed=0, steps=1)
 
 
 def test_a_loss_that_is_not_finite_is_an_error():
-  judge = dataclasses.replace(SIMPLE, learning_rate=1e30)
+  spec = dataclasses.replace(SIMPLE, learning_rate=1e30)
   with pytest.raises(RunError, match="loss of classifier simple is (nan|inf)"):
-    train_judge(judge, [Part(*bars(9))], 3, seed=0, steps=3)
+    train(spec, [Part(*bars(9))], 3, seed=0, steps=3)

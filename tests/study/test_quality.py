@@ -1,4 +1,4 @@
-"""Gates against brute force and closed forms."""
+"""Quality checks against brute force and closed forms."""
 
 import numpy as np
 import pytest
@@ -164,40 +164,33 @@ def test_frechet_distance_of_features_is_that_of_their_moments(rng):
   expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(
     cov_a + cov_b - 2 * sqrtm(cov_a @ cov_b).real
   )
-  assert quality.frechet_distance_judge_features(a, b) == pytest.approx(
-    expected
-  )
+  assert quality.frechet_distance_of_features(a, b) == pytest.approx(expected)
   # Fewer rows than features: roots of covariances that have no inverse.
   few = a[:4]
-  assert quality.frechet_distance_judge_features(few, few) == pytest.approx(
+  assert quality.frechet_distance_of_features(few, few) == pytest.approx(
     0, abs=1e-6
   )
-  assert quality.frechet_distance_judge_features(few, few + 2) == pytest.approx(
+  assert quality.frechet_distance_of_features(few, few + 2) == pytest.approx(
     4 * 6
   )
 
 
-def test_agreement_is_the_share_of_judges():
+def test_agreement_is_the_share_of_classifiers():
   logits = np.eye(3)[[[0, 1, 2, 0], [0, 2, 2, 1]]]
   labels = np.array([0, 1, 0, 0])
   np.testing.assert_array_equal(
     quality.label_agreement(logits, labels), [1, 0.5, 0, 0.5]
   )
-  np.testing.assert_array_equal(
-    quality.label_agreement(list(logits), labels), [1, 0.5, 0, 0.5]
-  )
 
 
-def test_keep_drops_wrong_labels_and_copies_and_counts_each_once():
+def test_select_drops_wrong_labels_and_copies_and_counts_each_once():
   logits = np.eye(3)[[[0, 1, 2, 0, 1], [0, 2, 2, 0, 1]]]
   labels = np.array([0, 1, 2, 0, 0])
   distances = np.array([5.0, 5.0, 0.5, 2.0, 0.1])
   held_out = np.linspace(1.0, 3.0, 201)
-  mask, counts = quality.keep(logits, labels, distances, held_out)
+  mask, counts = quality.select(logits, labels, distances, held_out)
   np.testing.assert_array_equal(mask, [True, False, False, True, False])
   assert counts == {
-    "images": 5,
-    "kept": 2,
     "label": 1,
     "copy": 1,
     "label_and_copy": 1,

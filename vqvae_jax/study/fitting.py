@@ -1,49 +1,44 @@
-"""Classifiers that judge a training set by what they learn from it."""
+"""How classifiers are trained on a training set and applied to images."""
 
 import concurrent.futures
 import dataclasses
-import io
-import zipfile
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 
 import flax.linen as nn
-import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from etils import epath
 from jaxtyping import Float, PyTree, UInt8
 
-from vqvae_jax.errors import ConfigError, RunError
-from vqvae_jax.files import replace
+from vqvae_jax.errors import RunError
 from vqvae_jax.pixels import to_float
 from vqvae_jax.study.classical import STRENGTHS, classical
 from vqvae_jax.study.classifiers import Classifier, TunedClassifier
-from vqvae_jax.study.parts import Part, batch_rows, batches, check
+from vqvae_jax.study.parts import Part, batch_counts, batches, check
 
-# Pixels of all steps in one call of the compiled program, whose images travel
-# together: between calls a training hears an interruption, so none may take
-# long. And steps, at most.
+# The most pixels of all steps in one call of the compiled program, and the most
+# steps. A call has to be short, because an interruption is only heard between
+# two calls.
 CHUNK_PIXELS = 50 * 64 * 28 * 28
 CHUNK = 50
-# Images that `predict` and `features` read at a time.
+# The number of images that `predict` and `features` process at a time.
 READ = 500
 
 
 @dataclasses.dataclass(frozen=True)
-class Judge:
-  """How a classifier is trained. Always Adam with cosine decay to 0.
+class ClassifierSpec:
+  """How a classifier is trained: by Adam with cosine decay to 0.
 
   Attributes:
-    name: in reports.
-    build: makes the module for a number of classes.
-    steps: of the optimizer.
-    batch_size: images a step.
-    learning_rate: at the first step.
-    weight_decay: AdamW's, of kernels only.
-    label_smoothing: share of the target that goes to all classes alike.
+    name: name of the classifier in flags and reports.
+    build: function that makes the module for a number of classes.
+    steps: number of optimizer steps.
+    batch_size: number of images in a batch.
+    learning_rate: learning rate at the first step.
+    weight_decay: decay of AdamW, of kernels only.
+    label_smoothing: share of the target that all classes get alike.
   """
 
   name: str
@@ -56,19 +51,22 @@ class Judge:
 
   @property
   def settings(self) -> str:
-    """What is chosen among `CANDIDATES`, in words."""
+    """The settings that are chosen among `CANDIDATES`, in words."""
     return (
       f"weight decay {self.weight_decay:g}, "
       f"label smoothing {self.label_smoothing:g}"
     )
 
 
-SIMPLE = Judge("simple", Classifier)
-TUNED = Judge("tuned", TunedClassifier, weight_decay=0.05, label_smoothing=0.1)
-JUDGES = {judge.name: judge for judge in (SIMPLE, TUNED)}
-# Of every study, in whose features sets compare, and that filters.
-FEATURES = SIMPLE.name
-# Weight decay and label smoothing, chosen on validation images.
+SIMPLE = ClassifierSpec("simple", Classifier)
+TUNED = ClassifierSpec(
+  "tuned", TunedClassifier, weight_decay=0.05, label_smoothing=0.1
+)
+CLASSIFIERS = {spec.name: spec for spec in (SIMPLE, TUNED)}
+# Every study trains this classifier: it filters, and sets of images are
+# compared in its features.
+FEATURES = SIMPLE
+# Weight decay and label smoothing are chosen among these on validation images.
 CANDIDATES = {
   TUNED.name: tuple(
     dataclasses.replace(TUNED, weight_decay=decay, label_smoothing=smoothing)
@@ -77,141 +75,119 @@ CANDIDATES = {
 }
 
 
-def train_judge(
-  judge: Judge,
+@dataclasses.dataclass(frozen=True)
+class _Program:
+  """The values that a compiled program of training is made for."""
+
+  spec: ClassifierSpec
+  num_classes: int
+  augmented: bool
+
+  def model(self) -> nn.Module:
+    return self.spec.build(self.num_classes)
+
+  def optimizer(self, weight_decay=0.0) -> optax.GradientTransformation:
+    spec = self.spec
+    schedule = optax.cosine_decay_schedule(spec.learning_rate, spec.steps)
+    return optax.adamw(
+      schedule,
+      weight_decay=weight_decay,
+      # Biases and the parameters of norms have no more than one axis.
+      mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params),
+    )
+
+
+def train_classifier(
+  spec: ClassifierSpec,
   parts: Sequence[Part],
   num_classes: int,
   seed: int,
-  steps: int | None = None,
   on_progress: Callable[[int, float], None] | None = None,
 ) -> PyTree:
-  """Trains on batches in which every part has its fixed share.
+  """Trains a classifier on batches in which every part has its fixed share.
 
   Args:
-    judge: what to train and how.
-    parts: the training set.
-    num_classes: of the labels.
-    seed: of weights, orders, dropout and augmentation.
-    steps: instead of the judge's.
-    on_progress: is told, now and then, the steps done and their mean loss.
+    spec: how the classifier is trained.
+    parts: parts of the training set.
+    num_classes: number of classes.
+    seed: seed of the weights, the orders, dropout and augmentation.
+    on_progress: function that is called with the number of steps done and
+      their mean loss after every few steps.
 
   Returns:
     The parameters after the last step.
 
   Raises:
-    ConfigError: if parts do not fit each other or the judge.
+    ValueError: if the parts do not fit each other or the classes.
+    ConfigError: if a part gets no image in a batch.
     RunError: if the loss is no longer finite.
   """
-  if steps is not None:
-    judge = dataclasses.replace(judge, steps=steps)
   check(parts, num_classes)
-  rows = batch_rows(parts, judge.batch_size)
+  counts = batch_counts(parts, spec.batch_size)
   names = [part.augment for part in parts]
-  _check_strengths(names)
-  strengths = np.repeat([STRENGTHS[name] for name in names], rows, axis=0)
-  # The same program for all that `CANDIDATES` try.
-  program = dataclasses.replace(judge, weight_decay=0.0, label_smoothing=0.0)
-  train = partial(
-    _train_chunk, program, num_classes, any(name != "none" for name in names)
-  )
-  regularization = np.float32([judge.weight_decay, judge.label_smoothing])
+  for name in names:
+    if name not in STRENGTHS:
+      raise ValueError(f"augment {name!r} is not one of {', '.join(STRENGTHS)}")
+  strengths = np.repeat([STRENGTHS[name] for name in names], counts, axis=0)
+  # All `CANDIDATES` share a program.
+  plain = dataclasses.replace(spec, weight_decay=0.0, label_smoothing=0.0)
+  augmented = any(name != "none" for name in names)
+  program = _Program(plain, num_classes, augmented)
+  regularization = np.float32([spec.weight_decay, spec.label_smoothing])
   shape = parts[0].images.shape[1:]
   init_key, key = jax.random.split(jax.random.key(seed))
-  params, opt_state = _init(program, num_classes, shape, init_key)
+  state = _init(program, shape, init_key)
   step = 0
-  chunk = _chunk(judge.batch_size, shape)
-  for images, labels in batches(parts, rows, judge.steps, chunk, seed):
-    params, opt_state, loss = _interruptible(
-      train,
-      params,
-      opt_state,
-      images,
-      labels,
+  chunk = _chunk(spec.batch_size, shape)
+  for batch in batches(parts, counts, spec.steps, chunk, seed):
+    state, loss = _interruptible(
+      _train_chunk,
+      program,
+      state,
+      batch,
       strengths.astype(np.float32),
       regularization,
       jax.random.fold_in(key, step),
     )
-    step += len(labels)
+    step += len(batch[1])
     if not np.isfinite(loss):
       raise RunError(
-        f"the loss of classifier {judge.name} is {loss} at step {step}"
+        f"the loss of classifier {spec.name} is {loss} at step {step}"
       )
     if on_progress:
       on_progress(step, loss)
-  return params
+  return state[0]
 
 
 def predict(
-  judge: Judge, params: PyTree, images: UInt8[np.ndarray, "n h w c"]
+  spec: ClassifierSpec, params: PyTree, images: UInt8[np.ndarray, "n h w c"]
 ) -> Float[np.ndarray, "n classes"]:
-  """Logits, float32, of images as they are: no dropout, no augmentation."""
-  return _read(judge, params, images, "__call__")
+  """Returns the logits of images, without dropout and augmentation."""
+  return _apply_in_pieces(spec, params, images, "__call__")
 
 
 def features(
-  judge: Judge, params: PyTree, images: UInt8[np.ndarray, "n h w c"]
+  spec: ClassifierSpec, params: PyTree, images: UInt8[np.ndarray, "n h w c"]
 ) -> Float[np.ndarray, "n 128"]:
-  """What the last layer sees, float32, without dropout."""
-  return _read(judge, params, images, "features")
-
-
-@cache
-def params_like(
-  judge: Judge, num_classes: int, image_shape: tuple[int, int, int]
-) -> PyTree:
-  """Shapes and types of the parameters for images [h, w, c]."""
-  images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-  model = judge.build(num_classes)
-  return jax.eval_shape(model.init, jax.random.key(0), images)["params"]
-
-
-def save_params(path: epath.PathLike, params: PyTree):
-  """Writes an npz file, which is whole or absent."""
-  flat = flax.traverse_util.flatten_dict(jax.device_get(params), sep="/")
-  file = io.BytesIO()
-  np.savez(file, **flat)
-  replace(epath.Path(path), file.getvalue())
-
-
-def load_params(path: epath.PathLike, like: PyTree) -> PyTree:
-  """Reads what `save_params` wrote.
-
-  Args:
-    path: of the file.
-    like: see `params_like`.
-
-  Raises:
-    RunError: if the file is absent, broken, or of another judge.
-  """
-  try:
-    content = io.BytesIO(epath.Path(path).read_bytes())
-    with np.load(content, allow_pickle=False) as file:
-      flat = {name: file[name] for name in file.files}
-  except (OSError, ValueError, zipfile.BadZipFile) as error:
-    raise RunError(f"{path} holds no parameters: {error}") from None
-  expected = flax.traverse_util.flatten_dict(like, sep="/")
-  if {k: (v.shape, v.dtype) for k, v in flat.items()} != {
-    k: (v.shape, v.dtype) for k, v in expected.items()
-  }:
-    raise RunError(f"{path} holds the parameters of another judge")
-  return flax.traverse_util.unflatten_dict(flat, sep="/")
+  """Returns the inputs of the last layer, without dropout."""
+  return _apply_in_pieces(spec, params, images, "features")
 
 
 def _interruptible(train, *arguments):
   """Calls the compiled program in a thread of its own, and reads the loss.
 
-  Python hears Ctrl-C between two of its own instructions only, and compiling
+  Python only hears Ctrl-C between two of its own instructions, and compiling
   alone may take half a minute.
   """
 
   def work():
-    params, opt_state, loss = train(*arguments)
-    return params, opt_state, float(loss)
+    state, loss = train(*arguments)
+    return state, float(loss)
 
   pool = concurrent.futures.ThreadPoolExecutor(1)
   try:
     future = pool.submit(work)
-    # Woken each second: a signal may have gone to another thread.
+    # It wakes each second, because a signal may have gone to another thread.
     while not concurrent.futures.wait([future], timeout=1).done:
       pass
     return future.result()
@@ -220,64 +196,38 @@ def _interruptible(train, *arguments):
 
 
 def _chunk(batch_size, shape):
+  """Returns the number of steps in one call of the compiled program."""
   pixels = batch_size * shape[0] * shape[1]
   return min(CHUNK, max(1, CHUNK_PIXELS // pixels))
 
 
-def _check_strengths(names):
-  for name in names:
-    if name not in STRENGTHS:
-      raise ConfigError(f"augment {name!r} is none of {', '.join(STRENGTHS)}")
+@partial(jax.jit, static_argnums=(0, 1))
+def _init(program, shape, key):
+  params = program.model().init(key, jnp.zeros((1, *shape)))["params"]
+  return params, program.optimizer().init(params)
 
 
-def _optimizer(judge, weight_decay=0.0):
-  schedule = optax.cosine_decay_schedule(judge.learning_rate, judge.steps)
-  return optax.adamw(
-    schedule,
-    weight_decay=weight_decay,
-    # Biases and norms have no more than one axis.
-    mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params),
-  )
-
-
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _init(judge, num_classes, shape, key):
-  images = jnp.zeros((1, *shape))
-  params = judge.build(num_classes).init(key, images)["params"]
-  return params, _optimizer(judge).init(params)
-
-
-@partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=(3, 4))
-def _train_chunk(
-  judge,
-  num_classes,
-  augmented,
-  params,
-  opt_state,
-  images,
-  labels,
-  strengths,
-  regularization,
-  key,
-):
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
+def _train_chunk(program, state, batch, strengths, regularization, key):
+  """Trains on some batches; returns the state and the mean loss."""
   weight_decay, label_smoothing = regularization
-  model, tx = judge.build(num_classes), _optimizer(judge, weight_decay)
+  model, tx = program.model(), program.optimizer(weight_decay)
 
   def loss_of(params, images, labels, key):
     logits = model.apply(
       {"params": params}, images, train=True, rngs={"dropout": key}
     )
     targets = optax.smooth_labels(
-      jax.nn.one_hot(labels, num_classes), label_smoothing
+      jax.nn.one_hot(labels, program.num_classes), label_smoothing
     )
     return optax.softmax_cross_entropy(logits, targets).mean()
 
-  def step(carry, batch):
-    params, opt_state = carry
+  def step(state, batch):
+    params, opt_state = state
     images, labels, key = batch
     change_key, dropout_key = jax.random.split(key)
     images = to_float(images)
-    if augmented:
+    if program.augmented:
       images = classical(change_key, images, strengths)
     loss, grads = jax.value_and_grad(loss_of)(
       params, images, labels, dropout_key
@@ -285,25 +235,25 @@ def _train_chunk(
     updates, opt_state = tx.update(grads, opt_state, params)
     return (optax.apply_updates(params, updates), opt_state), loss
 
+  images, labels = batch
   keys = jax.random.split(key, len(labels))
-  (params, opt_state), losses = jax.lax.scan(
-    step, (params, opt_state), (images, labels, keys)
-  )
-  return params, opt_state, losses.mean()
+  state, losses = jax.lax.scan(step, state, (images, labels, keys))
+  return state, losses.mean()
 
 
-def _read(judge, params, images, method):
-  """Applies a method of the module in batches of one size, the last padded."""
+def _apply_in_pieces(spec, params, images, method):
+  """Applies a method of the module to `READ` images at a time."""
+  if not len(images):
+    raise ValueError("a classifier cannot be applied to no images")
   num_classes = params["logits"]["bias"].shape[0]
   results = []
   for start in range(0, len(images), READ):
-    rows = images[start : start + READ]
-    missing = READ - len(rows)
-    padded = np.pad(rows, ((0, missing), (0, 0), (0, 0), (0, 0)))
-    result = _apply(judge.build, num_classes, method, params, padded)
-    results.append(np.asarray(result)[: len(rows)])
-  if not results:
-    raise ConfigError("no images to read")
+    piece = images[start : start + READ]
+    missing = READ - len(piece)
+    # The last piece is padded, so that one program serves all.
+    padded = np.pad(piece, ((0, missing), (0, 0), (0, 0), (0, 0)))
+    result = _apply(spec.build, num_classes, method, params, padded)
+    results.append(np.asarray(result)[: len(piece)])
   return np.concatenate(results)
 
 

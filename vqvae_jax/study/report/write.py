@@ -22,14 +22,6 @@ _COLUMNS = ("arm", "generator", "multiplier", "classifier", "seed", "split")
 _COLUMNS += ("accuracy", "balanced_accuracy", "seconds")
 _FILES = ("results.csv", "report.md")
 _PICTURES = "pictures"
-# Names in the records of a study that differ from the names used here.
-_RENAMED = {
-  "judge": "classifier",
-  "judges": "classifiers",
-  "fewest_kept": "fewest_left",
-  "frechet_distance_judge_features": "frechet_distance",
-  "frechet_distance_classifier_features": "frechet_distance",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +77,7 @@ def write_report(out: epath.PathLike, report: Report) -> Verdict:
   Raises:
     ValueError: if a run is in the results twice.
   """
-  out, report = epath.Path(out), _renamed(report)
+  out = epath.Path(out)
   rows = summarise(
     report.results, report.split, report.multiplier, report.primary
   )
@@ -107,20 +99,6 @@ def _answer(report: Report, rows: Sequence[Row]) -> Verdict:
   row = find(rows, arm, classifier)
   difference = row.comparison.difference if row and row.comparison else None
   return verdict(arm, other, difference, f"{report.split} images")
-
-
-def _renamed(report: Report) -> Report:
-  """Returns a report in which all records have the names used here."""
-
-  def rename(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {_RENAMED.get(name, name): value for name, value in record.items()}
-
-  return dataclasses.replace(
-    report,
-    settings=rename(report.settings),
-    results=list(map(rename, report.results)),
-    checks=list(map(rename, report.checks)),
-  )
 
 
 def _content(
