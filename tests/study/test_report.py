@@ -1,4 +1,4 @@
-"""The report's files: what they say, hostile names, whole or absent."""
+"""The files of the report: their content, hostile names, whole or absent."""
 
 import csv
 import html.parser
@@ -20,7 +20,7 @@ from vqvae_jax.study.report.html import to_html
   "scores, words",
   [
     ({"classical": (95,), "classical+vqvae": (96,)}, "(1 seed, no interval)."),
-    # An interval of no width would make two equal differences certain.
+    # An interval of width zero would make two equal differences certain.
     (
       {"classical": (95, 96), "classical+vqvae": (95.5, 96.5)},
       "(2 seeds, no interval).",
@@ -64,7 +64,7 @@ def test_the_answer_comes_first_and_the_rest_is_folded(tmp_path):
       )
     ]
     assert places == sorted(places)
-    # One table stands open.
+    # One table is not folded.
     table = "| arm |" if name == "report.md" else "<table>"
     assert text[: text.index("<details>")].count(table) == 1
 
@@ -75,7 +75,7 @@ def test_unread_test_images(tmp_path):
   text = (tmp_path / "report.md").read_text()
   assert "The test images have not been read." in text
   assert "accuracy on validation images by +0.13 points" in text
-  # Test scores count as soon as they were read, and no others.
+  # Once test images were read, only their scores count.
   write(tmp_path, found + results({"classical": (1, 2)}))
   text = (tmp_path / "report.md").read_text()
   assert "read once, on 2 January 2025, 03:04 UTC, after all choices" in text
@@ -114,7 +114,7 @@ def test_results_csv(tmp_path):
 
 
 class Page(html.parser.HTMLParser):
-  """Tags and attributes; every tag that opens must close in order."""
+  """Tags and attributes of a page, whose tags must close in order."""
 
   VOID = {"meta", "img", "wbr"}
 
@@ -156,7 +156,7 @@ def test_html_holds_all_and_runs_nothing(tmp_path):
   assert set(page.links) - set(pictures) == {"results.csv", "report.md"}
   assert "url(" not in text and "@import" not in text
   assert "default-src 'none'" in text
-  # The hostile name is there to be read, on one line and in order.
+  # The hostile name is legible, on one line and in order.
   shown = (
     "<script>alert('x')</script>\"|`[a](http://evil.example)\ufffd\ufffd # b"
   )
@@ -189,15 +189,15 @@ def test_markdown_keeps_its_tables(tmp_path):
   assert "<script>" not in text and "\n# b" not in text
   assert "](http://evil" not in re.sub(r"\\.", "", text)
   tables_found = re.findall(r"(?:^\|.*\n?)+", text, re.M)
-  # Samples side by side, arms, recall, three of checks, choices, settings,
-  # seconds.
+  # The tables are samples side by side, arms, recall, three of quality checks,
+  # choices, settings and seconds.
   assert len(tables_found) == 9
   for table in tables_found:
     columns = {
       len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()
     }
     assert len(columns) == 1
-  # HTML in Markdown holds Markdown only after an empty line.
+  # Markdown inside of HTML needs an empty line before it.
   assert text.count("<details>") == text.count("</details>") == 7
   assert text.count("</summary>\n\n") == text.count("\n\n</details>") == 7
   links = re.findall(r"\]\((pictures/[\w.-]+)\)", text)
@@ -210,11 +210,11 @@ def test_markdown_keeps_its_tables(tmp_path):
         image.load()
 
 
-def test_sheets_are_named(tmp_path):
+def test_sample_grids_are_named(tmp_path):
   write(tmp_path, results())
   page = (tmp_path / "report.html").read_text()
   head = page[: page.index("<details>")]
-  # Real and generated images, then the copies; others are folded.
+  # Real and generated images come first, then copies; others are folded.
   assert head.count("<img") == 3 and page.count("<img") == 5
   alts = re.findall(r'alt="([^"]*)"', head)
   assert alts[0].startswith("Real images: 2 rows of 3 images, named cat, ")

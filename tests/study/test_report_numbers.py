@@ -1,4 +1,4 @@
-"""The report's numbers against hand-made ones."""
+"""The numbers of the report agree with numbers that SciPy computes."""
 
 import dataclasses
 import math
@@ -49,7 +49,7 @@ def test_numbers_of_the_arms():
   assert found["accuracy, %"] == f"{mean:.2f} [{low:.2f}, {high:.2f}]"
   mean, low, high = t_interval(differences)
   assert found["difference, points"] == f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
-  # Means over seeds, then the lowest: 0.81 of the second class.
+  # The lowest mean over seeds is that of the second class: 0.81.
   assert found["worst class, recall %"] == f"{EVIL}: 81.0"
   # All arms have three seeds, and classes are balanced.
   assert list(found) == [
@@ -75,7 +75,7 @@ def test_numbers_of_the_arms():
   assert references == [None, "real", "real", "real", "real", "classical"]
 
 
-def test_all_but_the_primary_are_corrected_over_both_judges():
+def test_all_but_the_primary_are_corrected_over_both_classifiers():
   tuned = {arm: SCORES[arm] for arm in ("classical", "classical+vqvae")}
   _, every = summarise(results() + results(tuned, classifier="tuned"))
   compared = {
@@ -83,7 +83,7 @@ def test_all_but_the_primary_are_corrected_over_both_judges():
   }
   primary = compared.pop(("simple", "classical+vqvae"))
   assert primary.primary and math.isnan(primary.adjusted)
-  # Five others: the other judge's comparison of the same arms is one.
+  # Five others: the other classifier's comparison of the same arms is one.
   assert len(compared) == 5 and not any(c.primary for c in compared.values())
   p = sorted(c.difference.p_value for c in compared.values())
   expected = np.minimum(
@@ -110,7 +110,7 @@ def test_verdicts(tmp_path):
 
 
 def test_a_gain_that_correction_takes_away():
-  # p 0.032 alone, twice that of two comparisons.
+  # The p-value is 0.032, and twice that among two comparisons.
   scores = {
     "real": (90.0, 91.0, 92.0),
     "vqvae": (91.0, 91.6, 92.6),
@@ -127,7 +127,7 @@ def test_a_gain_that_correction_takes_away():
   fallen = found._replace(mean=-found.mean, low=-found.high, high=-found.low)
   lost = dataclasses.replace(compared, difference=fallen)
   assert lost.verdict == "loss against real, not certain after correction"
-  # The same numbers as the primary comparison stand.
+  # As the primary comparison, the same numbers are a gain.
   scores = {"classical": scores["real"], "classical+vqvae": scores["vqvae"]}
   rows, _ = summarise(results(scores))
   assert rows["classical+vqvae"].comparison.verdict == "gain over classical"
@@ -167,7 +167,7 @@ def test_every_mean_has_its_interval():
   assert row["accuracy, %"] == "91.00 [88.52, 93.48]"
   assert row["AUROC"] == "0.9100 [0.8852, 0.9348]"
   assert "balanced accuracy, %" not in row
-  # Where classes are not balanced, that is another figure.
+  # Where classes are not balanced, the two figures differ.
   found[0]["balanced_accuracy"] = 0.87
   _, every = summarise(found)
   row = cells(tables.arms_tables(every, NAMES)[0], "real")
@@ -234,10 +234,10 @@ def test_settings_are_as_people_write_them():
   ]
 
 
-def test_gates_are_means_over_seeds():
+def test_quality_checks_are_means_over_seeds():
   other = CHECKS | {"seed": 1, "label_agreement": 0.8, "duplicate_ids": 0.5}
   (row,) = quality.sets_table([CHECKS, other]).rows
-  # No column for what is known of no generator.
+  # Figures that no generator has get no column.
   assert row == [
     "vqvae",
     "1,000",

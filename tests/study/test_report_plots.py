@@ -49,7 +49,7 @@ def around(mean):
 def test_an_outlier_does_not_rule_the_axis():
   (low, high), cut = plots.axis_range(estimates(MNIST.values()))
   assert cut
-  # All others, from vae's lower end to classical+vqvae's upper one.
+  # The axis runs from the lower end of vae to the upper end of classical+vqvae.
   assert low == pytest.approx(94.96 - 0.04 * 2.93)
   assert high == pytest.approx(97.89 + 0.04 * 2.93)
   others = [mean for mean in MNIST.values() if mean != 83.84]
@@ -69,16 +69,16 @@ def test_outliers_anywhere(place, far):
 @pytest.mark.parametrize(
   ("means", "half", "span"),
   [
-    # A spread that is everybody's cuts nobody.
+    # If all values are spread out, none is cut.
     ((60, 70, 80, 90), 1, (57.72, 92.28)),
-    # Wide intervals of all are no outliers.
+    # If all intervals are wide, none is cut.
     ((75, 76, 77), 15, (58.72, 93.28)),
-    # Ends at what an accuracy can be; one value has room, too.
+    # The axis ends at 100 %, and a single value has some room.
     ((99.9, 99.95, 100), 0, (99.85, 100)),
     ((50,), 0, (49.95, 50.05)),
   ],
 )
-def test_what_is_no_outlier_stays(means, half, span):
+def test_values_that_are_not_outliers_stay(means, half, span):
   found, cut = plots.axis_range(estimates(means, half))
   assert found == pytest.approx(span) and not cut
 
@@ -109,7 +109,7 @@ def test_marks_lie_at_their_values():
     for row, (_, group) in zip(rows, groups, strict=True):
       mean = 100 * row.accuracy.mean
       if row.arm == "dcgan":
-        # An arrow at the left edge, and the value beside it.
+        # There is an arrow at the left edge, with the value beside it.
         assert ">83.84</text>" in group and "<line" in group
         assert "l9 -6v12Z" in group
         continue
@@ -172,20 +172,20 @@ def test_ticks_are_never_too_many():
     assert low - 1e-6 <= min(found) and max(found) <= low + width + 1e-6
 
 
-def test_sheets_have_a_row_for_each_class():
+def test_sample_grids_have_a_row_for_each_class():
   images = np.arange(9, dtype=np.uint8).reshape(9, 1, 1, 1).repeat(2, 1)
   # Two of class 0, none of class 1, seven of class 2.
   labels = np.array([0, 0] + [2] * 7)
-  sheet = grids.by_class("t", images, labels, ["a", "b", "c"])
-  assert sheet.row_names == ["a", "b", "c"]
-  assert sheet.images[..., 0, 0, 0].tolist() == [
+  samples = grids.by_class("t", images, labels, ["a", "b", "c"])
+  assert samples.row_names == ["a", "b", "c"]
+  assert samples.images[..., 0, 0, 0].tolist() == [
     [0, 1, 255, 255, 255, 255],
     [255] * 6,
     [2, 3, 4, 5, 6, 7],
   ]
   many = [str(i) for i in range(1200)]
-  sheet = grids.by_class("t", images, labels, many)
-  assert len(sheet.images) == 10 and "first 10 of 1,200" in sheet.text
+  samples = grids.by_class("t", images, labels, many)
+  assert len(samples.images) == 10 and "first 10 of 1,200" in samples.text
 
 
 def test_copies_stand_above_their_training_images():
@@ -193,13 +193,13 @@ def test_copies_stand_above_their_training_images():
   real = 100 + images
   nearest = np.arange(20)[::-1]
   distance = np.abs(np.arange(20) - 7.2)
-  sheet = grids.copies("t", images, real, distance, nearest)
-  shown = sheet.images[..., 0, 0, 0].astype(int)
+  samples = grids.copies("t", images, real, distance, nearest)
+  shown = samples.images[..., 0, 0, 0].astype(int)
   assert shown[0].tolist() == [7, 8, 6, 9, 5, 10, 4, 11]
   assert (shown[0] + shown[1] == 119).all()
   assert (shown[2] + shown[3] == 119).all()
-  assert sheet.row_names == ("generated", "nearest real") * 2
-  # Fewer images than places.
+  assert samples.row_names == ("generated", "nearest real") * 2
+  # There are fewer images than columns.
   few = grids.copies("t", images[:3], real, distance[:3], nearest[:3])
   assert few.images.shape[:2] == (2, 8)
   assert (few.images[:, 3:] == 255).all()

@@ -1,4 +1,4 @@
-"""The answer in words: every outcome, with and without an interval."""
+"""The answer in words, for every outcome, with and without an interval."""
 
 import math
 

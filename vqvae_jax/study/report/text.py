@@ -38,19 +38,42 @@ def how_to_read(
   primary: Primary,
 ) -> list[Paragraph]:
   """Returns what the arms are, and what the figures mean."""
-  texts = [_images(settings, rows), _split(test_read), _ARMS]
-  texts += [_intervals(rows, primary), _VERDICTS]
+  split = _VALIDATION
+  if test_read:
+    split = (
+      f"The test images were read once, on {readable_time(test_read)}, after "
+      "all choices had been made. All figures are those of test images; "
+      "results.csv contains those of validation images, too."
+    )
+  corrected = sum(
+    not math.isnan(row.comparison.adjusted) for row in rows if row.comparison
+  )
+  intervals = (
+    "Brackets contain 95 % intervals over seeds (Student's t). They are cut "
+    "where no value is possible: accuracy stays between 0 and 100 %, AUROC "
+    "between 0 and 1. Differences are taken seed by seed, over the seeds that "
+    "both arms have. One comparison was named primary beforehand: "
+    f"`{primary.arm}` against `{primary.other}`, for the classifier "
+    f"{primary.classifier}. The p-values of the other {corrected:,} "
+    "comparisons are corrected for their number by Holm's method."
+  )
+  texts = (_images(settings, rows), split, _ARMS, intervals, _VERDICTS)
   return [Paragraph(text) for text in texts]
 
 
+_VALIDATION = (
+  "The test images have not been read. All figures are those of validation "
+  "images. Choices were made on these images, so the figures flatter what was "
+  "chosen."
+)
 _ARMS = (
   "An arm is a training set of a classifier. `real` contains the real images, "
   "`classical` the real images with classical augmentation, and `repeated` the "
   "real images, repeated until they are as many as real and generated images "
   "together. An arm with the name of a generator contains generated images "
   "only; after `real+` or `classical+` it means that these images are added. "
-  "All arms are trained for the same number of steps. Arms "
-  "with `classical+` are compared with `classical`, all others with `real`."
+  "All arms are trained for the same number of steps. Arms with `classical+` "
+  "are compared with `classical`, all others with `real`."
 )
 _VERDICTS = (
   "The verdict is no gain if the interval of the difference includes zero, "
@@ -63,51 +86,19 @@ _VERDICTS = (
 
 def _images(settings: Mapping[str, Any], rows: Sequence[Row]) -> str:
   seeds, name = settings["seeds"], dataset_name(settings["dataset"])
-  if settings["num_real"]:
-    real = (
-      f"Each seed has its own {settings['num_real']:,} real images of {name}"
-    )
-  else:
-    real = (
-      f"All seeds share all real images of {name} except for the test images, "
-      "so intervals do not show how much depends on the choice of images"
-    )
+  real = (
+    f"Each seed has its own {settings['num_real']:,} real images of {name}"
+    if settings["num_real"]
+    else f"All seeds share all real images of {name} except for the test "
+    "images, so intervals do not show how much depends on the choice of images"
+  )
   sizes = {row.multiplier for row in rows if row.main} - {0.0}
-  times = "".join(f", {size:,.4g} times the real images" for size in sizes)
+  times = [f", {size:,.4g} times the real images" for size in sizes]
   return (
     f"{real}. A fifth of them, or the validation images of the data set, are "
     "held out for validation. Each seed trains its own generators and "
     "classifiers, which see no other images. The study has "
     f"{seeds} {'seed' if seeds == 1 else 'seeds'} and "
     f"{settings['num_synthetic']:,} generated images of each generator"
-    f"{times if len(sizes) == 1 else ''}."
-  )
-
-
-def _split(test_read: str | None) -> str:
-  if test_read is None:
-    return (
-      "The test images have not been read. All figures are those of validation "
-      "images. Choices were made on these images, so the figures flatter what "
-      "was chosen."
-    )
-  return (
-    f"The test images were read once, on {readable_time(test_read)}, after all "
-    "choices had been made. All figures are those of test images; results.csv "
-    "contains those of validation images, too."
-  )
-
-
-def _intervals(rows: Sequence[Row], primary: Primary) -> str:
-  corrected = sum(
-    not math.isnan(row.comparison.adjusted) for row in rows if row.comparison
-  )
-  return (
-    "Brackets contain 95 % intervals over seeds (Student's t). They are cut "
-    "where no value is possible: accuracy stays between 0 and 100 %, AUROC "
-    "between 0 and 1. Differences are paired: they are taken seed by seed, "
-    "over the seeds that both arms have. One comparison was named primary "
-    f"beforehand: `{primary.arm}` against `{primary.other}`, for the "
-    f"classifier {primary.classifier}. The p-values of the other {corrected:,} "
-    "comparisons are corrected for their number by Holm's method."
+    f"{times[0] if len(times) == 1 else ''}."
   )
