@@ -81,10 +81,7 @@ def _picture(picture: SampleGrid) -> str:
 
 def _table(table: blocks.Table) -> str:
   columns = list(zip(*table.rows, strict=True)) or [()] * len(table.header)
-  looks = [
-    ' class="number"' if all(map(_NUMBER.fullmatch, column)) else ""
-    for column in columns
-  ]
+  looks = list(map(_look, columns))
   whole = all(len(name) <= _LONGEST_WORD for name in columns[0])
   looks[0] = ' class="name whole"' if whole else ' class="name"'
   body = "\n".join(_row("td", cells, looks) for cells in table.rows)
@@ -94,6 +91,12 @@ def _table(table: blocks.Table) -> str:
     f"{_row('th', table.header, looks)}\n</thead>\n"
     f"<tbody>\n{body}\n</tbody>\n</table></div>"
   )
+
+
+def _look(column: Sequence[str]) -> str:
+  if all(map(_NUMBER.fullmatch, column)):
+    return ' class="number"'
+  return ' class="words"' if max(map(len, column)) > _LONGEST_WORD else ""
 
 
 def _row(tag: str, cells: Sequence[str], looks: Sequence[str]) -> str:

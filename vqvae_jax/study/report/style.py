@@ -88,7 +88,7 @@ td.number {{ white-space: nowrap; }}
 {DRAWING}
 @media (max-width: 760px) {{
   .plot .wide {{ display: none; }} .plot .narrow {{ display: block; }}
-  .answer {{ padding: 0.9rem 1rem; }}
+  .answer {{ padding: 0.9rem 1rem; }} .words {{ min-width: 10rem; }}
 }}
 @media print {{
   body {{ max-width: none; padding: 0; font-size: 11pt; }}
