@@ -88,7 +88,7 @@ def share_closer(
   return float((distances < copy_threshold(held_out_distances)).mean())
 
 
-def duplicate_codes(
+def repeated_ids(
   ids: Int[np.ndarray, "n ..."],
   training_ids: Int[np.ndarray, "m ..."],
 ) -> dict[str, float]:
@@ -99,8 +99,8 @@ def duplicate_codes(
     training_ids: ids of the training images of the generator.
 
   Returns:
-    `duplicates`, the share of images whose ids another image has, too; and
-    `training`, the share with the ids of a training image.
+    `duplicate_ids`, the share of images with the ids of another image, and
+    `training_ids`, the share with the ids of a training image.
   """
   rows = ids.reshape(len(ids), -1)
   _, kind, counts = np.unique(
@@ -108,8 +108,8 @@ def duplicate_codes(
   )
   known = set(map(tuple, training_ids.reshape(len(training_ids), -1)))
   return {
-    "duplicates": float((counts[kind.reshape(-1)] > 1).mean()),
-    "training": float(np.mean([tuple(row) in known for row in rows])),
+    "duplicate_ids": float((counts[kind.reshape(-1)] > 1).mean()),
+    "training_ids": float(np.mean([tuple(row) in known for row in rows])),
   }
 
 
