@@ -23,8 +23,6 @@ NEIGHBOURS = 5
 # Distances between all pairs are computed for this many generated images.
 COMPARED = 2000
 _ROWS = 256
-# The number of rows whose nearest references are searched at a time.
-_SEARCHED = 4096
 _search = jax.jit(nearest_code)
 
 
@@ -54,14 +52,11 @@ def nearest(
   """
   codes = jnp.asarray(_flat(references, np.float32))
   index, distance = [], []
-  for start in range(0, len(rows), _SEARCHED):
-    piece = rows[start : start + _SEARCHED]
-    found = np.asarray(_search(_flat(piece, np.float32), codes))
+  for piece in _pieces(rows):
+    found = np.asarray(_search(piece.astype(np.float32), codes))
     index.append(found)
-    for first in range(0, len(piece), _ROWS):
-      some = slice(first, first + _ROWS)
-      apart = _flat(piece[some]) - _flat(references[found[some]])
-      distance.append(np.linalg.norm(apart, axis=1))
+    apart = piece - _flat(references[found])
+    distance.append(np.linalg.norm(apart, axis=1))
   return Nearest(np.concatenate(index), np.concatenate(distance))
 
 
