@@ -48,14 +48,14 @@ def test_share_closer_is_of_the_lowest_hundredth_of_held_out():
   assert quality.share_closer(held_out, held_out) == 1 / 101
 
 
-def test_duplicate_codes_counts_all_of_a_repeated_kind():
+def test_repeated_ids_count_all_of_a_repeated_kind():
   ids = np.array([[1, 2], [3, 4], [1, 2], [2, 1], [1, 2]])
   training = np.array([[2, 1], [9, 9], [3, 4]])
-  shares = quality.duplicate_codes(ids, training)
-  assert shares == {"duplicates": 0.6, "training": 0.4}
+  shares = quality.repeated_ids(ids, training)
+  assert shares == {"duplicate_ids": 0.6, "training_ids": 0.4}
   # The places of ids may have a shape.
   grid = ids.reshape(5, 1, 2).astype(np.int32)
-  assert quality.duplicate_codes(grid, training[:, None]) == shares
+  assert quality.repeated_ids(grid, training[:, None]) == shares
 
 
 def test_balls_on_a_line_by_hand():

@@ -103,7 +103,7 @@ def test_arms_have_names_and_files_of_their_own():
     "real classical repeated vqvae real+vqvae classical+vqvae vqvae-mix "
     "real+vqvae-mix classical+vqvae-mix"
   )
-  found += arms(specs, 1, "strong")
+  found += arms(specs, 1.0, "strong")
   found += [dataclasses.replace(arm, real_share=0.5) for arm in found]
   # Real images are the same at any multiplier, and have no share alone.
   assert len({arm.slug for arm in found}) == 1 + 2 + 2 + 2 * 2 * (1 + 2 * 2)

@@ -11,11 +11,8 @@ from jaxtyping import Array, Float
 from vqvae_jax.nn import Conv
 
 
-class Classifier(nn.Module):
-  """A simple CNN, as studies of augmentation commonly use it.
-
-  It has two 3x3 convolutions of 32 and 64 channels, each followed by max
-  pooling, and a dense layer of 128 channels.
+class _Network(nn.Module):
+  """The last layers, which the classifiers have in common.
 
   Attributes:
     num_classes: number of classes.
@@ -26,17 +23,9 @@ class Classifier(nn.Module):
   dropout: float = 0.5
 
   def setup(self):
-    self.convs = [_FirstConv(32), Conv(64)]
     self.dense = nn.Dense(128)
     self.drop = nn.Dropout(self.dropout)
     self.logits = nn.Dense(self.num_classes)
-
-  def features(self, images: Float[Array, "b h w c"]) -> Float[Array, "b 128"]:
-    """Returns the inputs of the last layer, for images in [0, 1]."""
-    x = images - 0.5
-    for conv in self.convs:
-      x = max_pool(nn.relu(conv(x)))
-    return nn.relu(self.dense(x.reshape(len(x), -1)))
 
   def __call__(
     self, images: Float[Array, "b h w c"], train: bool = False
@@ -49,28 +38,40 @@ class Classifier(nn.Module):
     return self.logits(x).astype(jnp.float32)
 
 
-class TunedClassifier(nn.Module):
+class Classifier(_Network):
+  """A simple CNN, as studies of augmentation commonly use it.
+
+  It has two 3x3 convolutions of 32 and 64 channels, each followed by max
+  pooling, and a dense layer of 128 channels.
+  """
+
+  def setup(self):
+    super().setup()
+    self.convs = [_FirstConv(32), Conv(64)]
+
+  def features(self, images: Float[Array, "b h w c"]) -> Float[Array, "b 128"]:
+    """Returns the inputs of the last layer, for images in [0, 1]."""
+    x = images - 0.5
+    for conv in self.convs:
+      x = max_pool(nn.relu(conv(x)))
+    return nn.relu(self.dense(x.reshape(len(x), -1)))
+
+
+class TunedClassifier(_Network):
   """A stronger CNN with group norms and global pooling.
 
   It has 3x3 convolutions of 32, 64, 64 and 128 channels, each normalized in
   groups of 8 channels, so that nothing depends on the batch. Max pooling
   follows the first and the third. The mean and the maximum over the positions
   go to a dense layer of 128 channels.
-
-  Attributes:
-    num_classes: number of classes.
-    dropout: rate of dropout before the last layer.
   """
 
-  num_classes: int
   dropout: float = 0.3
 
   def setup(self):
+    super().setup()
     self.convs = [_FirstConv(32), Conv(64), Conv(64), Conv(128)]
     self.norms = [nn.GroupNorm(num_groups=None, group_size=8) for _ in range(4)]
-    self.dense = nn.Dense(128)
-    self.drop = nn.Dropout(self.dropout)
-    self.logits = nn.Dense(self.num_classes)
 
   def features(self, images: Float[Array, "b h w c"]) -> Float[Array, "b 128"]:
     """Returns the inputs of the last layer, for images in [0, 1]."""
@@ -86,16 +87,6 @@ class TunedClassifier(nn.Module):
     top = jnp.argmax(x, axis=1, keepdims=True)
     most = jnp.take_along_axis(x, top, axis=1)[:, 0]
     return nn.relu(self.dense(jnp.concatenate([x.mean(1), most], axis=-1)))
-
-  def __call__(
-    self, images: Float[Array, "b h w c"], train: bool = False
-  ) -> Float[Array, "b classes"]:
-    """Returns the logits of images in [0, 1].
-
-    With `train`, the rng "dropout" is needed.
-    """
-    x = self.drop(self.features(images), deterministic=not train)
-    return self.logits(x).astype(jnp.float32)
 
 
 class _FirstConv(nn.Module):

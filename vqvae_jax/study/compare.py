@@ -147,7 +147,7 @@ def sweep(
     generated = measures.selected(generator, count)
     if not len(generated):
       continue
-    alone = Arm(real=False, generator=generator, multiplier=multiplier)
+    alone = Arm(real=False, generator=generator, multiplier=float(multiplier))
     mixed = dataclasses.replace(
       alone, real=True, strength=trials.strength.chosen, real_share=share
     )

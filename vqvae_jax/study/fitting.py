@@ -16,7 +16,7 @@ from vqvae_jax.errors import RunError
 from vqvae_jax.pixels import to_float
 from vqvae_jax.study.classical import STRENGTHS, classical
 from vqvae_jax.study.classifiers import Classifier, TunedClassifier
-from vqvae_jax.study.parts import Part, batch_counts, batches, check
+from vqvae_jax.study.parts import Part, batch_counts, batches
 
 # The most pixels of all steps in one call of the compiled program, and the most
 # steps. A call has to be short, because an interruption is only heard between
@@ -118,16 +118,11 @@ def train_classifier(
     The parameters after the last step.
 
   Raises:
-    ValueError: if the parts do not fit each other or the classes.
     ConfigError: if a part gets no image in a batch.
     RunError: if the loss is no longer finite.
   """
-  check(parts, num_classes)
   counts = batch_counts(parts, spec.batch_size)
   names = [part.augment for part in parts]
-  for name in names:
-    if name not in STRENGTHS:
-      raise ValueError(f"augment {name!r} is not one of {', '.join(STRENGTHS)}")
   strengths = np.repeat([STRENGTHS[name] for name in names], counts, axis=0)
   # All `CANDIDATES` share a program.
   plain = dataclasses.replace(spec, weight_decay=0.0, label_smoothing=0.0)

@@ -275,29 +275,18 @@ def repeated_ids(
 ) -> dict[str, float]:
   """Returns how many images of a VQ-VAE have ids that others have, too.
 
-  An image with the ids of a training image is the reconstruction of that one.
-  Images are encoded again for this, and the ids may differ from those that they
-  were decoded from. The same holds for reconstructions, so the two are
-  comparable.
+  Images are encoded again for this, and their ids may differ from those that
+  they were decoded from. They are compared with reconstructions of the training
+  images, for which the same holds. See `quality.repeated_ids`.
 
   Args:
     workdir: path of the run folder of the VQ-VAE.
     real: training images of the VQ-VAE.
     images: images that it generated.
-
-  Returns:
-    `duplicate_ids`, the share of images with the ids of another image, and
-    `training_ids`, the share with those of a training image's reconstruction.
   """
   model = load(workdir)
   reconstructed = to_uint8(model.decode(model.encode(real)))
-  shares = quality.duplicate_codes(
-    model.encode(images), model.encode(reconstructed)
-  )
-  return {
-    "duplicate_ids": shares["duplicates"],
-    "training_ids": shares["training"],
-  }
+  return quality.repeated_ids(model.encode(images), model.encode(reconstructed))
 
 
 def _beside(distances, held_out):

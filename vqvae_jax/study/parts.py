@@ -21,8 +21,8 @@ class Part:
     augment: strength of the classical augmentation, a name of `STRENGTHS`.
   """
 
-  images: np.ndarray
-  labels: np.ndarray
+  images: UInt8[np.ndarray, "n h w c"]
+  labels: Int[np.ndarray, " n"]
   share: float = 1.0
   augment: str = "none"
 
@@ -82,34 +82,6 @@ def batches(
     images = np.concatenate([p.images[index] for p, index in drawn], axis=1)
     labels = np.concatenate([p.labels[index] for p, index in drawn], axis=1)
     yield images, labels.astype(np.int32)
-
-
-def check(parts: Sequence[Part], num_classes: int):
-  """Checks that a classifier can be trained on parts.
-
-  Raises:
-    ValueError: if the parts do not fit each other or the classes.
-  """
-  if not parts:
-    raise ValueError("a training set needs at least one part")
-  shapes = {part.images.shape[1:] for part in parts}
-  if len(shapes) > 1:
-    raise ValueError(f"images of shapes {sorted(shapes)} in one training set")
-  for part in parts:
-    images, labels = part.images, part.labels
-    if images.ndim != 4 or images.dtype != np.uint8:
-      raise ValueError(
-        f"images {images.dtype}{list(images.shape)} are not uint8 [n, h, w, c]"
-      )
-    if labels.shape != images.shape[:1] or not len(labels):
-      raise ValueError(
-        f"{len(images)} images but labels of shape {list(labels.shape)}"
-      )
-    if labels.min() < 0 or labels.max() >= num_classes:
-      raise ValueError(
-        f"labels from {labels.min()} to {labels.max()} are not all in "
-        f"[0, {num_classes})"
-      )
 
 
 class _Order:

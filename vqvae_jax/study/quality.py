@@ -23,8 +23,6 @@ NEIGHBOURS = 5
 # Distances between all pairs are computed for this many generated images.
 COMPARED = 2000
 _ROWS = 256
-# The number of rows whose nearest references are searched at a time.
-_SEARCHED = 4096
 _search = jax.jit(nearest_code)
 
 
@@ -54,14 +52,11 @@ def nearest(
   """
   codes = jnp.asarray(_flat(references, np.float32))
   index, distance = [], []
-  for start in range(0, len(rows), _SEARCHED):
-    piece = rows[start : start + _SEARCHED]
-    found = np.asarray(_search(_flat(piece, np.float32), codes))
+  for piece in _pieces(rows):
+    found = np.asarray(_search(piece.astype(np.float32), codes))
     index.append(found)
-    for first in range(0, len(piece), _ROWS):
-      some = slice(first, first + _ROWS)
-      apart = _flat(piece[some]) - _flat(references[found[some]])
-      distance.append(np.linalg.norm(apart, axis=1))
+    apart = piece - _flat(references[found])
+    distance.append(np.linalg.norm(apart, axis=1))
   return Nearest(np.concatenate(index), np.concatenate(distance))
 
 
@@ -88,7 +83,7 @@ def share_closer(
   return float((distances < copy_threshold(held_out_distances)).mean())
 
 
-def duplicate_codes(
+def repeated_ids(
   ids: Int[np.ndarray, "n ..."],
   training_ids: Int[np.ndarray, "m ..."],
 ) -> dict[str, float]:
@@ -99,8 +94,8 @@ def duplicate_codes(
     training_ids: ids of the training images of the generator.
 
   Returns:
-    `duplicates`, the share of images whose ids another image has, too; and
-    `training`, the share with the ids of a training image.
+    `duplicate_ids`, the share of images with the ids of another image, and
+    `training_ids`, the share with the ids of a training image.
   """
   rows = ids.reshape(len(ids), -1)
   _, kind, counts = np.unique(
@@ -108,8 +103,8 @@ def duplicate_codes(
   )
   known = set(map(tuple, training_ids.reshape(len(training_ids), -1)))
   return {
-    "duplicates": float((counts[kind.reshape(-1)] > 1).mean()),
-    "training": float(np.mean([tuple(row) in known for row in rows])),
+    "duplicate_ids": float((counts[kind.reshape(-1)] > 1).mean()),
+    "training_ids": float(np.mean([tuple(row) in known for row in rows])),
   }
 
 

@@ -26,7 +26,7 @@ from vqvae_jax.study.fitting import (
 from vqvae_jax.study.images import Images
 from vqvae_jax.study.scores import score
 from vqvae_jax.study.seed import Seed
-from vqvae_jax.study.weights import load_params, params_like, save_params
+from vqvae_jax.study.weights import load_params, save_params
 
 
 class Choice(NamedTuple):
@@ -125,12 +125,7 @@ class Trials:
 
   def params(self, arm: Arm, classifier: str) -> PyTree:
     """Returns the parameters of a classifier that was trained on an arm."""
-    seed = self.seed
-    like = params_like(
-      CLASSIFIERS[classifier], seed.num_classes, seed.spec.image_shape
-    )
-    path = self._path(arm, classifier)
-    return load_params(path.with_suffix(".npz"), like)
+    return load_params(self._path(arm, classifier).with_suffix(".npz"))
 
   def score(
     self, classifier: str, params: PyTree, images: Images
