@@ -17,7 +17,7 @@ SIGNIFICANCE = 0.05
 # Kinds of arms, in the order of the tables.
 KINDS = ("baseline", "alone", "real+", "classical+")
 BASELINES = ("real", "repeated", "classical")
-# Accuracies that differ by less are equal: no test set has so many images.
+# Accuracies that differ by less are equal: one image of a test set weighs more.
 _SAME = 1e-9
 _NOTHING = Estimate(math.nan, -math.inf, math.inf, 0)
 
