@@ -17,6 +17,7 @@ from vqvae_jax.jobs.labels import labels_of
 from vqvae_jax.pixels import to_uint8
 from vqvae_jax.study import generators, measure
 from vqvae_jax.study.arms import GeneratorSpec
+from vqvae_jax.study.images import Images
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,8 @@ def test_generated_classes_are_as_often_as_real_ones(
 ):
   drawn = []
   monkeypatch.setattr(generators, "generate", lambda *args: drawn.append(args))
-  monkeypatch.setattr(generators, "read_set", lambda out: None)
+  none = Images(np.zeros((0, 8, 8, 1), np.uint8), np.zeros(0, int))
+  monkeypatch.setattr(generators, "read_set", lambda out: none)
   spec = load_data(tiny.config(dataset, tmp_path)).spec
   for counts in ((10, 10, 10), (80, 15, 5)):
     spec = dataclasses.replace(spec, class_counts=counts)

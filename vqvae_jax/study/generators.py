@@ -37,7 +37,7 @@ def train_generator(
   seed: int,
   folder: epath.Path,
   console: Console,
-):
+) -> None:
   """Trains a model on the real images of a seed if it is not trained yet.
 
   The seconds that it took are recorded beside it. They include those before an
@@ -67,7 +67,7 @@ def draw(
   generator: GeneratorSpec,
   count: int,
   seed: int,
-  folder: epath.Path,
+  folder: epath.PathLike,
   spec: DataSpec,
   console: Console,
 ) -> Images:
@@ -88,6 +88,7 @@ def draw(
   Raises:
     RunError: if the images changed since they were drawn.
   """
+  folder = epath.Path(folder)
   run = folder / generator.model
   out = folder / "sets" / f"{generator.name}-{count}"
   guided = generator.model == "vqvae" and generator.mode in _GUIDED

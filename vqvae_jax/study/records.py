@@ -17,7 +17,7 @@ protect against forgers, who can compute digests, too.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from etils import epath
@@ -46,10 +46,10 @@ def file_digest(path: epath.PathLike) -> str | None:
   return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def folder_digest(folders: list[epath.Path]) -> str:
+def folder_digest(folders: Iterable[epath.PathLike]) -> str:
   """Returns the SHA-256 of all files in some folders, with their names."""
   found = hashlib.sha256()
-  for folder in folders:
+  for folder in map(epath.Path, folders):
     for path in _files(folder):
       found.update(f"{path.relative_to(folder)} ".encode())
       found.update(hashlib.sha256(path.read_bytes()).digest())

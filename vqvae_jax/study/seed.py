@@ -28,12 +28,12 @@ class Seed:
     self,
     config: StudyConfig,
     number: int,
-    out: epath.Path,
+    out: epath.PathLike,
     schedule: Schedule,
   ):
     self.config = config
     self.number = number
-    self.folder = out / f"seed-{number}"
+    self.folder = epath.Path(out) / f"seed-{number}"
     self.schedule = schedule
     self._drawn: dict[GeneratorSpec, Images] = {}
 
