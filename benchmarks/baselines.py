@@ -1,30 +1,25 @@
-"""Every generator in one picture, after as many epochs on the same images.
+"""Shows all generators in one picture, after equally many epochs.
 
 Trains an autoencoder with 2 latents and one with more, a VAE, a beta-VAE, a
 DCGAN and a VQ-VAE (each of its two stages) for 25 epochs of 800 digits, with
-augmentation and all else at its default. Draws docs/baselines.png: validation
-images and their reconstructions, samples in the order of the classes, and the
-latents of the narrow autoencoder. Prints a row for each: the error of the
-reconstructions and the seconds of training, with compilation.
+augmentation and all other settings at their defaults. Draws docs/baselines.png:
+validation images and their reconstructions, samples in the order of the
+classes, and the latents of the narrow autoencoder. Prints a row for each model:
+the error of the reconstructions and the seconds of training, including
+compilation.
 
-Each run is a folder under --workdir; what is finished there is not trained
-again.
+Each run is a folder in --workdir; finished runs are not trained again.
 
   python benchmarks/baselines.py
 """
 
 import dataclasses
-import pathlib
-import sys
 import time
 
 import jax
 import matplotlib.figure
 import numpy as np
 import tyro
-
-# This package is the one in this checkout, installed or not.
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from vqvae_jax.config import (
   BaselineConfig,
@@ -37,7 +32,7 @@ from vqvae_jax.files import expand
 from vqvae_jax.generators import load
 from vqvae_jax.runs import train
 
-# Name of the folder: title, --model, what differs from the defaults.
+# Title, --model and changed settings by the name of the run folder.
 MODELS = {
   "ae-2": ("autoencoder,\n2 latents", "ae", {"latent_dim": 2}),
   "ae": ("autoencoder", "ae", {}),
@@ -46,30 +41,30 @@ MODELS = {
   "dcgan": ("DCGAN", "dcgan", {}),
   "vqvae": ("VQ-VAE\nand prior", "vqvae", {}),
 }
-# Of each class.
+# Samples of each class.
 SAMPLES = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  # Images to learn; see train.py --help.
+  # Data set; see train.py --help.
   dataset: str = "mnist5k"
-  # Where TFDS sets are prepared.
+  # Folder in which TFDS data sets are prepared.
   data_dir: str | None = None
-  # Training images, validation included.
+  # Number of training images, including validation images.
   num_train_images: int = 1000
-  # Times that each image is seen.
+  # Number of times that each image is seen.
   epochs: int = 25
-  # Where the run folders are.
+  # Folder of the run folders.
   workdir: str = "runs/baselines"
-  # Where the picture goes.
+  # Path of the picture.
   out: str = "docs/baselines.png"
   # Seed of the runs and of the samples.
   seed: int = 0
 
 
 def configure(name: str, options: Options) -> Config:
-  """The settings of a run."""
+  """Returns the settings of a run."""
   _, model, changes = MODELS[name]
   shared = Config(
     dataset=options.dataset,
@@ -90,12 +85,12 @@ def configure(name: str, options: Options) -> Config:
 
 
 def one_of_each(split, classes):
-  """Rows of the first validation image of each class."""
+  """Returns the index of the first image of each class."""
   return [int(np.flatnonzero(split.labels == n)[0]) for n in range(classes)]
 
 
 def lines(images, columns) -> np.ndarray:
-  """Images in lines, with a little white between them."""
+  """Returns images in lines, with a little white between them."""
   count, height, width, channels = images.shape
   padded = np.ones((count, height + 2, width + 2, channels))
   padded[:, :height, :width] = images
@@ -105,7 +100,7 @@ def lines(images, columns) -> np.ndarray:
 
 
 def draw(rows, latents, labels, out):
-  """A row for each model, and the map of the latents on the right."""
+  """Draws a row for each model, and a map of the latents on the right."""
   figure = matplotlib.figure.Figure(figsize=(13, 6), layout="constrained")
   grid = figure.add_gridspec(len(rows), 3, width_ratios=[10, 10, 8])
   titles = "validation images, reconstructions below", "samples"

@@ -21,11 +21,9 @@ import time
 import numpy as np
 import tyro
 
-ROOT = pathlib.Path(__file__).parents[1]
-# This package is the one in this checkout, installed or not.
-sys.path.insert(0, str(ROOT))
-
 from vqvae_jax.generators import load
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 @dataclasses.dataclass(frozen=True)

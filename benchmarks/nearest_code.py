@@ -15,18 +15,13 @@ kernel is timed, too, on a GPU torch runs there.
 
 import dataclasses
 import functools
-import pathlib
 import statistics
-import sys
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-
-# This package is the one in this checkout, installed or not.
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from vqvae_jax.quantizers import nearest_code
 from vqvae_jax.quantizers.kernels import nearest_tpu

@@ -1,34 +1,29 @@
-"""The three priors on the ids of one tokenizer, at equal training time.
+"""Compares the three priors on the ids of one tokenizer, at equal time.
 
-Trains the tokenizer of MNIST, then each prior for about --seconds of steps
-(compiling and evaluating aside), draws from each, and asks a CNN that was
-trained on all of MNIST's training images how many digits it reads as asked.
-What is trained already is not trained again.
+Trains the tokenizer on MNIST, then each prior for about --seconds of steps
+(without compilation and evaluation), draws digits from each, and counts how
+many of them a CNN, trained on all training images of MNIST, assigns to the
+class that was asked for. Finished runs are not trained again.
 
   python benchmarks/priors.py --data-dir=DIR
 
-DIR holds TFDS's mnist; with network it is prepared there if need be.
+DIR contains the mnist of TFDS; with a network connection it is prepared there
+if it is missing.
 """
 
 import dataclasses
 import json
-import pathlib
 import shutil
-import sys
 import time
 
 import numpy as np
 import tyro
-
-# This package is the one in this checkout, installed or not.
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from digits import load_mnist, mnist_classifier
 
 from vqvae_jax.config import Config, PriorConfig
-from vqvae_jax.data import load_data
 from vqvae_jax.files import expand
 from vqvae_jax.generators import load
 from vqvae_jax.runs import train
-from vqvae_jax.study.judges import SIMPLE, Part, predict, train_judge
 
 KINDS = ("transformer", "pixelcnn", "maskgit")
 BLOCK = 250
@@ -36,24 +31,24 @@ BLOCK = 250
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  # Where TFDS's mnist is prepared.
+  # Folder in which the mnist of TFDS is prepared.
   data_dir: str | None = None
   # Folder of the runs.
   workdir: str = "runs/priors"
   # Seconds of steps for each prior.
   seconds: float = 240.0
-  # Steps by which a prior's speed is measured.
+  # Steps that measure the speed of a prior.
   trial: int = 100
-  # Digits drawn from each.
+  # Digits drawn from each prior.
   images: int = 2000
   # Steps of the CNN.
-  judge_steps: int = 3000
+  classifier_steps: int = 3000
   # Seed of everything.
   seed: int = 0
 
 
 def run(options, kind, folder, steps):
-  """Trains a prior in a folder of its own; gives its validation metrics."""
+  """Trains a prior in a folder of its own and returns its metrics."""
   tokenizer = expand(options.workdir) / "tokenizer-run"
   if not folder.exists():
     folder.mkdir(parents=True)
@@ -73,13 +68,13 @@ def run(options, kind, folder, steps):
 
 
 def speed(lines):
-  """Median steps a second, of a batch of 64."""
+  """Returns the median steps per second, with a batch size of 64."""
   rates = [e["images_per_second"] for e in lines if "images_per_second" in e]
   return float(np.median(rates)) / 64
 
 
 def drawn(model, count):
-  """Images, their labels, and images a second, without compiling."""
+  """Returns images, labels, and images per second without compilation."""
   draw = model.sampler()
   labels = np.arange(BLOCK) % model.spec.num_classes
   np.asarray(draw(1, 0, labels))
@@ -113,32 +108,14 @@ def main():
     best = f"{min(nats):.1f}" if nats else "no likelihood"
     rows[kind] = f"steps={steps} at {rate:.1f} a second, nats={best}"
     models[kind] = load(root / kind)
-  data = load_data(mnist, ("train", "validation", "test"))
-  parts = [data[name] for name in ("train", "validation")]
-  print("training the CNN that reads the digits", flush=True)
-  judge = train_judge(
-    SIMPLE,
-    [
-      Part(
-        np.concatenate([part.images for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-      )
-    ],
-    10,
-    options.seed,
-    options.judge_steps,
+  classify = mnist_classifier(
+    load_mnist(options.data_dir), options.classifier_steps, options.seed
   )
-
-  def read(images, labels):
-    return (predict(SIMPLE, judge, images).argmax(axis=1) == labels).mean()
-
-  test = data["test"]
-  print(f"it reads {read(test.images, test.labels):.4f} of the test digits")
   for kind, model in models.items():
     images, labels, rate = drawn(model, options.images)
+    agreement = (classify(images) == labels).mean()
     print(
-      f"{kind}: {rows[kind]}, read as asked={read(images, labels):.4f}, "
-      f"{rate:.0f} images/s",
+      f"{kind}: {rows[kind]}, agreement={agreement:.4f}, {rate:.0f} images/s",
       flush=True,
     )
 

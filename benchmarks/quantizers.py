@@ -20,16 +20,11 @@ what is finished there is not trained again.
 import dataclasses
 import json
 import math
-import pathlib
 import statistics
-import sys
 from typing import Literal
 
 import jax
 import tyro
-
-# This package is the one in this checkout, installed or not.
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from vqvae_jax.config import Config, TokenizerConfig
 from vqvae_jax.files import expand

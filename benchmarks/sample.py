@@ -1,9 +1,10 @@
-"""Sampling ids: our three priors, a full forward per id, and pythae's PixelCNN.
+"""Times the sampling of ids by our three priors and by pythae's PixelCNN.
 
-All in one run, at one grid, codebook and batch. The uncached side runs the
-transformer over the full-length sequence for every id and reads the logits at
-that id alone. pythae's sampler runs its whole net for every id, as published;
-`pixelcnn like pythae's` has as many layers, channels and as wide a kernel.
+All of them draw in one run, with the same grid, codebook and batch size. The
+uncached transformer runs over the whole sequence for every id and uses the
+logits of that id only. The sampler of pythae runs its whole network for every
+id, as published; `pixelcnn like pythae's` has the same number of layers, the
+same number of channels and the same kernel size.
 
   pip install -r requirements-peers.txt
   python benchmarks/sample.py
@@ -11,18 +12,13 @@ that id alone. pythae's sampler runs its whole net for every id, as published;
 
 import dataclasses
 import functools
-import pathlib
 import statistics
-import sys
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-
-# This package is the one in this checkout, installed or not.
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from vqvae_jax.generators.vqvae.prior import example
 from vqvae_jax.priors import (
@@ -36,19 +32,19 @@ from vqvae_jax.priors.choice import choose
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  # Images sampled at a time.
+  # Number of images that are sampled at a time.
   batch: int = 500
-  # Rows and columns of ids.
+  # Number of rows and of columns of ids.
   side: int = 7
-  # Size of the codebook.
+  # Number of codes.
   codes: int = 512
-  # Timed rounds, one run of each side per round.
+  # Number of timed rounds; every sampler runs once per round.
   rounds: int = 5
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def sample_uncached(model, params, keys, labels):
-  """The ids of `sample`, with nothing kept from one id to the next."""
+  """Returns the ids of `sample`, computed without a cache."""
 
   def logits_at(prior, ids, position):
     x = prior.hidden(ids, labels)
@@ -64,7 +60,7 @@ def sample_uncached(model, params, keys, labels):
 
 
 def ours(options):
-  """Samplers of our priors by name; each gives ids as a numpy array."""
+  """Returns our samplers by name; each returns ids as a numpy array."""
   grid = options.side, options.side
   keys = jax.random.split(jax.random.key(1), options.batch)
   labels = jnp.arange(options.batch, dtype=jnp.int32) % 10
@@ -87,14 +83,14 @@ def ours(options):
 
 
 def pythae(options):
-  """pythae's sampler, on a PixelCNN of its default size, untrained."""
+  """Returns the sampler of pythae with an untrained, default PixelCNN."""
   import torch
   from pythae.models import VQVAE, VQVAEConfig
   from pythae.models.normalizing_flows import PixelCNN, PixelCNNConfig
   from pythae.samplers import PixelCNNSampler
 
   ids = options.side**2
-  # The smallest decoder there is: it is sampling that is timed.
+  # The decoder can be small, because only the sampling is timed.
   model = VQVAE(
     VQVAEConfig(
       input_dim=(1, options.side, options.side),
@@ -122,8 +118,8 @@ def pythae(options):
 def main():
   options = tyro.cli(Options, description=__doc__)
   samplers = ours(options) | {"pythae's pixelcnn": pythae(options)}
-  # The first call compiles. Close logits may round to either side of a
-  # choice, and an image goes its own way after that.
+  # The first call compiles. Logits that are nearly equal may round differently,
+  # and then the rest of an image differs.
   first = {name: draw() for name, draw in samplers.items()}
   equal = np.mean(first["transformer"] == first["transformer, uncached"])
   print(f"device={jax.devices()[0].device_kind} equal_ids={equal:.4f}")

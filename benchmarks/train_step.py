@@ -17,16 +17,11 @@ the rounds.
 import dataclasses
 import functools
 import multiprocessing
-import pathlib
 import statistics
-import sys
 import time
 
 import numpy as np
 import tyro
-
-# This package is the one in this checkout, installed or not.
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 BATCH = 128
 HIDDEN, RESIDUAL_HIDDEN, RESIDUAL_LAYERS = 128, 32, 2

@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven over its debugging pipe, for tests of pages."""
+"""Drives Chromium over its debugging pipe, for tests of pages."""
 
 import fcntl
 import itertools
@@ -27,12 +27,12 @@ SECONDS = 60
 
 
 def find() -> str | None:
-  """The program, if this machine has it."""
+  """Returns the path of the browser; None if there is none."""
   return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 class Browser:
-  """One page of a browser; what it logs and asks for is kept.
+  """One page of a browser, with its messages and requests.
 
   Messages of the DevTools protocol end with a zero byte; the browser reads
   them from file 3 and writes to file 4.
@@ -41,7 +41,7 @@ class Browser:
   def __init__(self, program: str, profile):
     theirs, self._write = os.pipe()
     self._read, others = os.pipe()
-    # Out of the way of 3 and 4.
+    # Numbers 3 and 4 must stay free.
     theirs, others = (
       fcntl.fcntl(fd, fcntl.F_DUPFD, 20) for fd in (theirs, others)
     )
@@ -69,7 +69,7 @@ class Browser:
       self.call(f"{domain}.enable")
 
   def call(self, method: str, **params) -> dict:
-    """Asks and waits for the answer."""
+    """Calls a method of the protocol and returns its result."""
     number = next(self._numbers)
     message = {"id": number, "method": method, "params": params}
     if self._session:
@@ -85,7 +85,7 @@ class Browser:
         return found["result"]
 
   def open(self, url: str, width: int, dark: bool = False, media: str = ""):
-    """Opens a page of a width, by day or night, and waits until it is there."""
+    """Opens a page with a width and a colour scheme, and waits for it."""
     self.call(
       "Emulation.setDeviceMetricsOverride",
       width=width,
@@ -106,14 +106,14 @@ class Browser:
       self.events.append(self._next())
 
   def run(self, script: str):
-    """The value of an expression."""
+    """Returns the value of an expression."""
     found = self.call("Runtime.evaluate", expression=script, returnByValue=True)
     if "exceptionDetails" in found:
       raise RuntimeError(found["exceptionDetails"]["exception"]["description"])
     return found["result"].get("value")
 
   def complaints(self) -> list[str]:
-    """What the page logged since it was opened, and what it asked for."""
+    """Returns what the page logged and requested since it was opened."""
     found = []
     for event in self.events:
       method, params = event.get("method"), event.get("params", {})

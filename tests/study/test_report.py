@@ -1,4 +1,4 @@
-"""The report's files: what they say, hostile names, whole or absent."""
+"""The files of the report: their content, hostile names, whole or absent."""
 
 import csv
 import html.parser
@@ -9,16 +9,18 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 from PIL import Image
-from report_cases import EVIL, GATE, results, swept, write
+from report_cases import CHECKS, EVIL, results, swept, write
 
-from vqvae_jax.study import report, report_pages, report_text
+from vqvae_jax.study.report import blocks, text
+from vqvae_jax.study.report import write as writer
+from vqvae_jax.study.report.html import to_html
 
 
 @pytest.mark.parametrize(
   "scores, words",
   [
     ({"classical": (95,), "classical+vqvae": (96,)}, "(1 seed, no interval)."),
-    # An interval of no width would make two equal differences certain.
+    # An interval of width zero would make two equal differences certain.
     (
       {"classical": (95, 96), "classical+vqvae": (95.5, 96.5)},
       "(2 seeds, no interval).",
@@ -62,7 +64,7 @@ def test_the_answer_comes_first_and_the_rest_is_folded(tmp_path):
       )
     ]
     assert places == sorted(places)
-    # One table stands open.
+    # One table is not folded.
     table = "| arm |" if name == "report.md" else "<table>"
     assert text[: text.index("<details>")].count(table) == 1
 
@@ -73,7 +75,7 @@ def test_unread_test_images(tmp_path):
   text = (tmp_path / "report.md").read_text()
   assert "The test images have not been read." in text
   assert "accuracy on validation images by +0.13 points" in text
-  # Test scores count as soon as they were read, and no others.
+  # Once test images were read, only their scores count.
   write(tmp_path, found + results({"classical": (1, 2)}))
   text = (tmp_path / "report.md").read_text()
   assert "read once, on 2 January 2025, 03:04 UTC, after all choices" in text
@@ -94,7 +96,7 @@ def test_results_csv(tmp_path):
   write(tmp_path, results())
   text = (tmp_path / "results.csv").read_text()
   assert text.splitlines()[0] == (
-    "arm,generator,multiplier,judge,seed,split,accuracy,balanced_accuracy,seconds"
+    "arm,generator,multiplier,classifier,seed,split,accuracy,balanced_accuracy,seconds"
   )
   rows = list(csv.DictReader(io.StringIO(text)))
   assert len(rows) == 18
@@ -102,7 +104,7 @@ def test_results_csv(tmp_path):
     "arm": "classical+vqvae",
     "generator": "vqvae",
     "multiplier": "10.0",
-    "judge": "simple",
+    "classifier": "simple",
     "seed": "2",
     "split": "test",
     "accuracy": repr(94.8 / 100),
@@ -112,7 +114,7 @@ def test_results_csv(tmp_path):
 
 
 class Page(html.parser.HTMLParser):
-  """Tags and attributes; every tag that opens must close in order."""
+  """Tags and attributes of a page, whose tags must close in order."""
 
   VOID = {"meta", "img", "wbr"}
 
@@ -154,7 +156,7 @@ def test_html_holds_all_and_runs_nothing(tmp_path):
   assert set(page.links) - set(pictures) == {"results.csv", "report.md"}
   assert "url(" not in text and "@import" not in text
   assert "default-src 'none'" in text
-  # The hostile name is there to be read, on one line and in order.
+  # The hostile name is legible, on one line and in order.
   shown = (
     "<script>alert('x')</script>\"|`[a](http://evil.example)\ufffd\ufffd # b"
   )
@@ -187,15 +189,15 @@ def test_markdown_keeps_its_tables(tmp_path):
   assert "<script>" not in text and "\n# b" not in text
   assert "](http://evil" not in re.sub(r"\\.", "", text)
   tables_found = re.findall(r"(?:^\|.*\n?)+", text, re.M)
-  # Samples side by side, arms, recall, three of checks, choices, settings,
-  # seconds.
+  # The tables are samples side by side, arms, recall, three of quality checks,
+  # choices, settings and seconds.
   assert len(tables_found) == 9
   for table in tables_found:
     columns = {
       len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()
     }
     assert len(columns) == 1
-  # HTML in Markdown holds Markdown only after an empty line.
+  # Markdown inside of HTML needs an empty line before it.
   assert text.count("<details>") == text.count("</details>") == 7
   assert text.count("</summary>\n\n") == text.count("\n\n</details>") == 7
   links = re.findall(r"\]\((pictures/[\w.-]+)\)", text)
@@ -208,11 +210,11 @@ def test_markdown_keeps_its_tables(tmp_path):
         image.load()
 
 
-def test_sheets_are_named(tmp_path):
+def test_sample_grids_are_named(tmp_path):
   write(tmp_path, results())
   page = (tmp_path / "report.html").read_text()
   head = page[: page.index("<details>")]
-  # Real and generated images, then the copies; others are folded.
+  # Real and generated images come first, then copies; others are folded.
   assert head.count("<img") == 3 and page.count("<img") == 5
   alts = re.findall(r'alt="([^"]*)"', head)
   assert alts[0].startswith("Real images: 2 rows of 3 images, named cat, ")
@@ -226,9 +228,9 @@ def test_sheets_are_named(tmp_path):
 
 def test_files_are_renamed_into_place(tmp_path, monkeypatch):
   written = []
-  replace = report.replace
+  replace = writer.replace
   monkeypatch.setattr(
-    report, "replace", lambda p, c: (written.append(p), replace(p, c))
+    writer, "replace", lambda p, c: (written.append(p), replace(p, c))
   )
   write(tmp_path, results())
   there = {p for p in tmp_path.rglob("*") if p.is_file()}
@@ -239,15 +241,15 @@ def test_files_are_renamed_into_place(tmp_path, monkeypatch):
 
 
 def test_pages_align_numbers():
-  table = report_pages.Table(["a", "b"], [["x", "-0.10 [-1.0, +2.0]"]])
-  text = report_pages.to_html([report_pages.Heading("t", 1), table])
+  table = blocks.Table(["a", "b"], [["x", "-0.10 [-1.0, +2.0]"]])
+  text = to_html([blocks.Heading("t", 1), table])
   assert '<td class="number">-0.10 [-1.0, +2.0]</td>' in text
 
 
 def test_sweep_has_its_own_table(tmp_path):
   write(tmp_path, swept())
   text = (tmp_path / "report.md").read_text()
-  arms, sweep = text.split("<summary>Accuracy against multiplier")
+  arms, sweep = text.split("<summary>Accuracy by multiplier")
   assert "61.33" in sweep and "61.33" not in arms
   assert (tmp_path / "pictures/sweep_simple.svg").exists()
 
@@ -267,11 +269,11 @@ def test_sweep_has_its_own_table(tmp_path):
   ],
 )
 def test_titles_do_not_tell_where_a_data_set_lies(dataset, name):
-  assert report_text.dataset_name(dataset) == name
+  assert text.dataset_name(dataset) == name
 
 
 def test_large_numbers_have_separators(tmp_path):
-  write(tmp_path, results(), gates=[GATE | {"count": 12345}])
+  write(tmp_path, results(), checks=[CHECKS | {"count": 12345}])
   text = (tmp_path / "report.md").read_text()
   assert "| vqvae | 12,345 |" in text
   assert "| prior.steps | 2,000 |" in text

@@ -1,10 +1,18 @@
-"""Reports in a browser: nothing overflows, no word is split, all is legible."""
+"""In a browser, no text of a report overflows, is split or is illegible."""
 
 import math
 
 import browser
 import pytest
-from report_cases import EVIL, GATE, NAMES, SETTINGS, make_sheets, result, write
+from report_cases import (
+  CHECKS,
+  EVIL,
+  NAMES,
+  SETTINGS,
+  make_samples,
+  result,
+  write,
+)
 
 WIDTHS = (1280, 400)
 LONG = "x" * 60
@@ -12,7 +20,7 @@ WIDE = "W" * 60
 WORDS = "a class of many words that are " * 2
 HAN = "\u6f22" * 60
 
-# What is wrong with a page, as a list of sentences.
+# Lists what is wrong with a page.
 MEASURE = r"""
 (() => {
   const wrong = [];
@@ -41,12 +49,12 @@ MEASURE = r"""
       if (right(cell) > end + 0.5) say("out of its table", cell);
     }
   }
-  // Words; those too long for any line are several texts.
+  // Words that are too long for a line consist of several texts.
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node; node = walker.nextNode();) {
     if (node.parentElement.closest("svg, ol")) continue;
     const cell = node.parentElement.closest(".whole, code, td.number");
-    // Signs and Han may be parted by any line's end.
+    // A line may end after any sign and any Han character.
     for (const word of node.data.matchAll(cell ? /\S+/g : /[\w+.,:]+/g)) {
       const range = document.createRange();
       range.setStart(node, word.index);
@@ -55,7 +63,7 @@ MEASURE = r"""
       if (tops.size > 1) say("split " + word[0], node.parentElement);
     }
   }
-  // Drawings: all text inside, large enough, and none over another.
+  // All text of a drawing is inside, large enough, and covers no other text.
   let drawings = 0;
   for (const svg of document.querySelectorAll("svg")) {
     if (!shown(svg)) continue;
@@ -85,10 +93,10 @@ MEASURE = r"""
       if (Math.abs((r.top + r.bottom) / 2 - middle) > 3) say("off its row", li);
     });
   }
-  return {wrong, drawings, sheets: names.length};
+  return {wrong, drawings, grids: names.length};
 })()
 """
-# The least contrast of any text against the page, after WCAG 2.
+# Returns the least contrast of text with the page, as WCAG 2 defines it.
 CONTRAST = r"""
 (() => {
   const light = color => {
@@ -115,7 +123,7 @@ CONTRAST = r"""
 
 
 def runs(generators, num_classes=2, seeds=3, splits=("test",), **changes):
-  """Arms of several generators, one of them far below the others."""
+  """Returns arms of several generators; one is far below the others."""
   arms = {"real": 95.9, "classical": 97.5, "repeated": 95.8}
   for i, generator in enumerate(generators):
     arms[generator] = 96.5 - 0.2 * i if i != 1 else 83.84
@@ -145,13 +153,13 @@ def sweep(generator, num_classes=2):
 
 
 def case(generators, found, class_names=NAMES, **changes):
-  """Arguments of a report."""
-  gates = [GATE | {"generator": g, "count": 10000} for g in generators]
+  """Returns the arguments of a report."""
+  checks = [CHECKS | {"generator": g, "count": 10000} for g in generators]
   return {
     "settings": SETTINGS | {"primary": generators[0]},
     "found": found,
-    "gates": gates,
-    "sheets": make_sheets(class_names, generators),
+    "checks": checks,
+    "samples": make_samples(class_names, generators),
     "class_names": class_names,
   } | changes
 
@@ -172,7 +180,7 @@ def cases():
     "every generator, two classifiers",
     case(
       everything,
-      runs(everything) + runs(everything, judge="tuned") + sweep("vqvae"),
+      runs(everything) + runs(everything, classifier="tuned") + sweep("vqvae"),
     ),
   )
   yield "many classes", case(SOME, runs(SOME, 60), many)
@@ -190,7 +198,7 @@ def cases():
   nothing = {"accuracy": math.nan, "balanced_accuracy": math.nan}
   nothing |= {"auroc": math.nan, "recall": [math.nan] * 2}
   yield "no numbers", case(SOME, runs(SOME, **nothing))
-  yield "no runs", case(SOME, [], gates=[], sheets={}, choices={})
+  yield "no runs", case(SOME, [], checks=[], samples={}, choices={})
 
 
 @pytest.fixture(scope="module")
@@ -219,11 +227,11 @@ def test_reports_fit(page, tmp_path, name):
     assert found["wrong"] == []
     assert page.complaints() == [f"request: {url}"]
     if name == "usual":
-      # What is measured is there.
-      assert (found["drawings"], found["sheets"]) == (1, 9)
+      # The script has something to measure.
+      assert (found["drawings"], found["grids"]) == (1, 9)
 
 
-def test_reports_are_legible_by_day_and_by_night(page, tmp_path):
+def test_reports_are_legible_in_light_and_dark(page, tmp_path):
   write(tmp_path, **CASES["usual"])
   url = (tmp_path / "report.html").as_uri()
   for dark in (False, True):
@@ -232,20 +240,20 @@ def test_reports_are_legible_by_day_and_by_night(page, tmp_path):
     assert (found["ground"] < 0.02) == dark
     assert found["text"] >= 4.5 and found["drawn"] >= 4.5
     assert found["marks"] >= 3 and found["lines"] >= 3
-  # On paper it is day, and what is folded is printed.
+  # On paper the page is light, and folded blocks are printed.
   page.open(url, 800, dark=True, media="print")
   assert page.run(CONTRAST)["ground"] == 1
   height = "document.querySelector('details p').getBoundingClientRect().height"
   assert page.run(height) > 10
-  # The drawing that stands beside the Markdown.
+  # The file of the drawing is dark, too.
   page.open((tmp_path / "pictures/arms_simple.svg").as_uri(), 1280, True)
   assert page.complaints()[1:] == []
   ground = "getComputedStyle(document.querySelector('rect')).fill"
   assert page.run(ground) == "rgb(23, 24, 27)"
 
 
-def test_what_does_not_fit_is_found(page, tmp_path):
-  # Else the tests above would tell nothing.
+def test_the_script_finds_what_does_not_fit(page, tmp_path):
+  # Otherwise the tests above would prove nothing.
   write(tmp_path, **CASES["long classes"])
   text = (tmp_path / "report.html").read_text()
   for change, word in (

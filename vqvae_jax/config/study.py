@@ -21,12 +21,12 @@ Generator = Literal[
   "beta_vae",
   "dcgan",
 ]
-JudgeName = Literal["simple", "tuned"]
+ClassifierName = Literal["simple", "tuned"]
 
-# What --quick shortens, at most: optimizer steps of each stage and of a judge,
-# seeds, generated images.
+# The largest values with --quick: optimizer steps of each stage and of a
+# classifier, seeds, generated images.
 QUICK_STEPS = {"tokenizer": 300, "prior": 300, "baseline": 250}
-QUICK = {"judge_steps": 300, "seeds": 2, "num_synthetic": 4000}
+QUICK = {"classifier_steps": 300, "seeds": 2, "num_synthetic": 4000}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ class StudyConfig:
   # Generated images of each generator.
   num_synthetic: int = 10_000
   # How often the whole comparison is made, each time with another choice of
-  # real images, other generators and other judges.
+  # real images, other generators and other classifiers.
   seeds: int = 3
   # Folder of the study; the same command goes on where it stopped.
   out: str = "study"
@@ -68,28 +68,28 @@ class StudyConfig:
   # (vqvae-perturb, vqvae-mix, vqvae-inpaint), autoencoders (ae, vae, beta_vae;
   # vae-walk: from training images), dcgan.
   generators: tuple[Generator, ...] = ("vqvae", "vae", "dcgan")
-  # The generator whose gain over classical augmentation, by the first judge, is
-  # the question named beforehand; other comparisons are corrected for their
-  # number. By default the first of --generators.
+  # The generator whose gain over classical augmentation, for the first
+  # classifier, is the question named beforehand; other comparisons are
+  # corrected for their number. By default the first of --generators.
   primary: Generator | None = None
-  # Classifiers that judge: simple (a small CNN), tuned (a stronger one).
-  judges: tuple[JudgeName, ...] = ("simple", "tuned")
+  # Classifiers: simple (a small CNN), tuned (a stronger one).
+  classifiers: tuple[ClassifierName, ...] = ("simple", "tuned")
   # Generated images over real ones, for the generator that is best on
   # validation images: 1 2 5 10 20 50, say. By default --num-synthetic alone.
   sweep: tuple[int, ...] = ()
   # Share of real images in each batch where generated ones are added, in
   # (0, 1); which of several is best is found on validation images.
   real_shares: tuple[float, ...] = (0.75,)
-  # Optimizer steps of a judge, the same for every arm.
-  judge_steps: int = 1500
-  # Leave out generated images that look like no or another class to judges of
-  # real images, or that copy a training image.
+  # Optimizer steps of a classifier, the same for every arm.
+  classifier_steps: int = 1500
+  # Leave out generated images that classifiers of real images take for no class
+  # or another class, and copies of training images.
   filter: bool = False
   # Read the test images at the end; no choice can be made after that.
   test: bool = True
   # Augmentation that the generators are trained with; see train.py --help.
   augment: Augment = "auto"
-  # Everything shorter, with one judge, at most 2 seeds and 4,000 generated
+  # Everything shorter, with one classifier, at most 2 seeds and 4,000 generated
   # images.
   quick: bool = False
   # The VQ-VAE.
@@ -104,9 +104,9 @@ class StudyConfig:
   def __post_init__(self):
     checks.fields(self)
     checks.at_least(self, "num_real", 0)
-    for name in ("num_synthetic", "seeds", "judge_steps"):
+    for name in ("num_synthetic", "seeds", "classifier_steps"):
       checks.at_least(self, name, 1)
-    for name in ("generators", "judges", "real_shares", "sweep"):
+    for name in ("generators", "classifiers", "real_shares", "sweep"):
       values = getattr(self, name)
       needed = name != "sweep"
       if (needed and not values) or len(set(values)) < len(values):
@@ -143,7 +143,11 @@ class StudyConfig:
     }
     limits = {name: min(getattr(self, name), n) for name, n in QUICK.items()}
     return dataclasses.replace(
-      self, primary=primary, judges=self.judges[:1], **stages, **limits
+      self,
+      primary=primary,
+      classifiers=self.classifiers[:1],
+      **stages,
+      **limits,
     )
 
   def run_config(self, seed: int, workdir: str, model: str = "vqvae") -> Config:
