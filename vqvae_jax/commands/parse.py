@@ -6,16 +6,20 @@ given.
 """
 
 import dataclasses
+import itertools
 import os
 import re
 from typing import Any
 
 from vqvae_jax.commands.flags import Flag, flags_of, value_of
 from vqvae_jax.commands.suggest import nearest
-from vqvae_jax.config import checks, relevance
+from vqvae_jax.config import Config, checks, relevance
+from vqvae_jax.config.fields import Settings
+from vqvae_jax.config.models import STAGES
+from vqvae_jax.config.paths import build
 from vqvae_jax.errors import ConfigError
 
-# Flags of every command that are no settings.
+# Flags of every command that are not settings.
 OTHERS = ("--help", "--help-all", "--version")
 
 
@@ -34,28 +38,39 @@ class Given:
   value: Any
 
 
-def parse(kind: type, args: list[str], prog: str, default: Any = None) -> Any:
-  """The settings that a command line asks for.
+def parse(
+  kind: type[Settings], args: list[str], prog: str, default: Any = None
+) -> Any:
+  """Returns the settings that a command line asks for.
 
   Args:
     kind: dataclass of the command's settings.
     args: words of the command line.
     prog: name of the command, for messages.
-    default: settings where no flag is given, by default those of `kind`.
+    default: settings where no flag is given; None for those of `kind`.
 
   Raises:
     ConfigError: if a word is not a flag or not a value of its flag, if a flag
       would change nothing, or if the settings do not fit each other.
   """
-  given = read(kind, args, prog)
-  values = {one.flag.field: one.value for one in given}
-  config = _build(kind, values, default)
+  values = {one.flag.field: one.value for one in read(kind, args, prog)}
+  path = values.pop("config", None)
+  if path is not None:
+    if default is not None:
+      raise ConfigError(
+        f"--config {checks.shown(path)} and --resume both give all settings; "
+        "give one of them"
+      )
+    from vqvae_jax.commands import file
+
+    values = file.read(kind, path) | values
+  config = build(kind, values, default)
   relevance.check(config, values)
   return config
 
 
-def read(kind: type, args: list[str], prog: str) -> list[Given]:
-  """The flags of a command line, each checked by itself; see `parse`."""
+def read(kind: type[Settings], args: list[str], prog: str) -> list[Given]:
+  """Returns the flags of a command line, each checked by itself."""
   flags = flags_of(kind)
   opposites = {
     flag.opposite: flag for flag in flags.values() if not flag.takes_value
@@ -86,31 +101,13 @@ def read(kind: type, args: list[str], prog: str) -> list[Given]:
 
 
 def _following(flag, texts, words):
-  """Takes the texts of a flag's value that come after it from the words."""
+  """Removes the texts of a flag's value from the words that follow it."""
   found = []
   while words and not _is_flag(words[0]):
-    if (texts or found) and not flag.takes_list:
+    if (texts or found) and not flag.setting.is_list:
       break
     found.append(words.pop(0))
   return found
-
-
-def _build(kind, values, default):
-  """Settings from values by path, in one step: each set is checked whole."""
-  changes, groups = {}, {}
-  for path, value in values.items():
-    group, dot, name = path.partition(".")
-    if dot:
-      groups.setdefault(group, {})[name] = value
-    else:
-      changes[group] = value
-  for field in dataclasses.fields(kind):
-    if field.name in groups:
-      before = getattr(default, field.name, None)
-      changes[field.name] = _build(field.type, groups[field.name], before)
-  if default is None:
-    return kind(**changes)
-  return dataclasses.replace(default, **changes)
 
 
 def _is_flag(word):
@@ -119,7 +116,7 @@ def _is_flag(word):
 
 
 def _unknown(word, names, given, args, prog):
-  """What is wrong with a word that is not a flag, and what may be meant."""
+  """Says what is wrong with a word, and which flag may be meant."""
   typed, equals, text = word.partition("=")
   name = checks.shown(typed) or repr(word)
   start = f"{name} is not a flag of {prog}"
@@ -144,7 +141,7 @@ def _unknown(word, names, given, args, prog):
 
 
 def _bare_word(word, names, given):
-  """What a word without dashes may mean, or None."""
+  """Says what a word without dashes may mean; None if nothing is likely."""
   typed, equals, text = word.partition("=")
   name = "--" + typed.replace("_", "-")
   if name in names or name in OTHERS:
@@ -153,13 +150,13 @@ def _bare_word(word, names, given):
     return None
   if given and not given[-1].flag.takes_value:
     return f"{given[-1].typed} takes no value"
-  if given and given[-1].flag.kind is str:
+  if given and given[-1].flag.setting.kind is str:
     # The shell splits what is not in quotes.
     value = checks.shown(f"{given[-1].value} {word}")
     return (
       f"if it belongs to {given[-1].typed}, write {given[-1].typed}='{value}'"
     )
-  # What a command needs first comes first: a data set, or a run.
+  # A command first needs a data set or a run.
   first = next(n for n in names if n in ("--dataset", "--workdir"))
   if any(one.flag.name == first for one in given):
     return None
@@ -169,20 +166,17 @@ def _bare_word(word, names, given):
 
 
 def _of_model(names, args):
-  """Without the flags of stages that the model of this command line lacks."""
+  """Leaves out the flags of stages that the model of the command lacks."""
   if "--model" not in names:
     return names
-  text = " ".join(args)
-  baseline = re.search(r"--model[= ](ae|vae|beta_vae|dcgan)\b", text)
-  others = ("--tokenizer.", "--prior.") if baseline else ("--baseline.",)
+  found = re.search(rf"--model[= ]({'|'.join(STAGES)})\b", " ".join(args))
+  model = found[1] if found else Config.model
+  every = itertools.chain(*STAGES.values())
+  others = tuple(f"--{s}." for s in every if s not in STAGES[model])
   of_model = [name for name in names if not name.startswith(others)]
+  lasts = {name.rpartition(".")[2] for name in of_model}
   return of_model + [
     name
     for name in names
-    if name.startswith(others) and not _same_last(name, of_model)
+    if name.startswith(others) and name.rpartition(".")[2] not in lasts
   ]
-
-
-def _same_last(name, names):
-  last = name.rpartition(".")[2]
-  return any(other.rpartition(".")[2] == last for other in names)

@@ -1,8 +1,9 @@
-"""Every knob of a run: typed, frozen, checked, and stored as JSON.
+"""Every setting of a run: typed, frozen, checked, and stored as JSON.
 
-`vqvae_jax.commands` turns these dataclasses into flags, so the comment above a
-field is its `--help-all` text: what it is, its unit, and what it may be. A bad
-value raises `ConfigError` when the dataclass is made, long before any training.
+`vqvae_jax.commands` turns these dataclasses into flags. The comment above a
+field is its text in `--help-all`, and its rule (see `fields`) adds the range,
+the default and when the setting matters. A wrong value raises `ConfigError`
+when the dataclass is made, long before any training.
 """
 
 from vqvae_jax.config.baseline import BaselineConfig
