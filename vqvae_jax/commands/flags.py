@@ -155,7 +155,8 @@ def _notes(kind, owner, name):
   means = rule.none_means
   for case, value in (means.cases if means else {}).items():
     yield f"with {flag_of(means.decider)}={case}: {value}"
-  if settings_of(owner)[name].element is float or rule.within[-1] == "]":
+  # Whole numbers mostly have bounds that nobody meets.
+  if settings_of(owner)[name].element is float or rule.bounds[1] < 256:
     yield rule.range
   if rule.only:
     needed = [

@@ -44,17 +44,15 @@ Learns a labelled image set with a VQ-VAE and a prior over its ids.
   {usage}
   {usage} --dataset=folder:photos --image-size=64
 
-After an interruption, the same command continues from the last checkpoint. So
-does this one, with the settings that the run was started with:
-
-  {usage} --resume=runs/mnist5k
+After an interruption, the same command continues from the last checkpoint, and
+so does {usage} --resume=DIR with the settings of the run in DIR.
 """,
   (
     ("data", ""),
     _DATASET,
     _IMAGE_SIZE,
-    ("--channels", "1 is grey, 3 is colour; by default as in the data"),
-    ("--augment", "how images are varied: none, affine, weak or flip"),
+    ("--channels", "1 is grey, 3 is colour; by default as given"),
+    ("--augment", "how images vary: none, affine, weak or flip"),
     ("--num-train-images", "uses only this many images"),
     ("run", ""),
     ("--workdir", "run folder; by default a folder in runs/"),

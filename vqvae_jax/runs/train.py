@@ -10,7 +10,6 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from rich.console import Console
 
-from vqvae_jax.allocator import keep_freed_memory
 from vqvae_jax.config import MAX_DEFAULT_IDS, MAX_QUICK_IDS, Config
 from vqvae_jax.data import Data, load_data
 from vqvae_jax.errors import RunError
@@ -50,7 +49,6 @@ def train(
     UserError: in one line, what is wrong with settings, data or run folder.
     Interrupted: on SIGTERM or SIGINT, after saving.
   """
-  keep_freed_memory()
   folder = expand(config.resolve_workdir())
   workdir.check_place(folder)
   if config.multihost:
