@@ -12,10 +12,10 @@ from vqvae_jax.data import DataSpec
 from vqvae_jax.data.images import Shape
 from vqvae_jax.data.sources import ArraySource
 from vqvae_jax.data.split import Split
+from vqvae_jax.generators.labels import labels_of
 from vqvae_jax.generators.plan import Plan, Sources
 from vqvae_jax.generators.vqvae import modes
 from vqvae_jax.jobs import job
-from vqvae_jax.jobs.labels import labels_of
 from vqvae_jax.sharding import make_mesh
 
 

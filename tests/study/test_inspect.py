@@ -13,7 +13,7 @@ from vqvae_jax.config import BaselineConfig, TokenizerConfig
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generators import load
-from vqvae_jax.jobs.labels import labels_of
+from vqvae_jax.generators.labels import labels_of
 from vqvae_jax.pixels import to_uint8
 from vqvae_jax.study import generators, inspect
 

@@ -6,7 +6,6 @@ given.
 """
 
 import dataclasses
-import itertools
 import os
 import re
 from typing import Any
@@ -15,7 +14,7 @@ from vqvae_jax.commands.flags import Flag, flags_of, value_of
 from vqvae_jax.commands.suggest import nearest
 from vqvae_jax.config import Config, checks, relevance
 from vqvae_jax.config.fields import Settings
-from vqvae_jax.config.models import STAGES
+from vqvae_jax.config.generators import REGISTERED, all_stages, stages_of
 from vqvae_jax.config.paths import build
 from vqvae_jax.errors import ConfigError
 
@@ -169,10 +168,9 @@ def _of_model(names, args):
   """Leaves out the flags of stages that the model of the command lacks."""
   if "--model" not in names:
     return names
-  found = re.search(rf"--model[= ]({'|'.join(STAGES)})\b", " ".join(args))
-  model = found[1] if found else Config.model
-  every = itertools.chain(*STAGES.values())
-  others = tuple(f"--{s}." for s in every if s not in STAGES[model])
+  found = re.search(rf"--model[= ]({'|'.join(REGISTERED)})\b", " ".join(args))
+  stages = stages_of(found[1] if found else Config.model)
+  others = tuple(f"--{s}." for s in all_stages() if s not in stages)
   of_model = [name for name in names if not name.startswith(others)]
   lasts = {name.rpartition(".")[2] for name in of_model}
   return of_model + [

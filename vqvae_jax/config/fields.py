@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import (
   Any,
   ClassVar,
+  Literal,
   Self,
   Union,
   get_args,
@@ -20,7 +21,7 @@ from typing import (
   get_type_hints,
 )
 
-from vqvae_jax.config import checks
+from vqvae_jax.config import checks, generators
 from vqvae_jax.errors import ConfigError
 
 
@@ -52,8 +53,8 @@ class Values:
   test: Callable[[Any], bool]
 
 
-# The values themselves, or a test.
-Wanted = tuple[Any, ...] | Values
+# The values themselves, a function that returns them, or a test.
+Wanted = tuple[Any, ...] | Callable[[], tuple[Any, ...]] | Values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Setting:
 
   Attributes:
     name: name of the field.
-    kind: type of its value, without `None`.
+    declared: declared type of its value, without `None`.
     optional: whether the value may be `None`.
     default: default value.
     rule: what the value may be.
@@ -118,11 +119,18 @@ class Setting:
   """
 
   name: str
-  kind: Any
+  declared: Any
   optional: bool
   default: Any
   rule: Rule
   declared_by: type
+
+  @property
+  def kind(self) -> Any:
+    """Type of the value; generators are looked up now."""
+    if self.declared is generators.GeneratorName:
+      return Literal[tuple(generators.REGISTERED)]
+    return self.declared
 
   @property
   def is_list(self) -> bool:
@@ -197,17 +205,16 @@ def setting(default: Any, within: str = Rule.within, **rule: Any) -> Any:
   return dataclasses.field(default=default, metadata=metadata)
 
 
-def group(kind: type[Settings], **rule: Any) -> Any:
-  """Declares a field that holds other settings; see `setting`."""
-  return dataclasses.field(
-    default_factory=kind, metadata={"rule": Rule(**rule)}
-  )
+def group(kind: type[Settings], only: Mapping[str, Wanted]) -> Any:
+  """Declares a field that holds other settings, which matter only sometimes."""
+  metadata = {"rule": Rule(only=only)}
+  return dataclasses.field(default_factory=kind, metadata=metadata)
 
 
 @functools.cache
 def settings_of(kind: type[Settings]) -> dict[str, Setting]:
   """Returns the fields that hold values, by name."""
-  hints = get_type_hints(kind)
+  hints = get_type_hints(kind, include_extras=True)
   groups = groups_of(kind)
   found = {}
   for field in dataclasses.fields(kind):

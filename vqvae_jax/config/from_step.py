@@ -1,6 +1,6 @@
 """The flag `--from-step`: which checkpoint of which stage to take."""
 
-from vqvae_jax.config.models import stage_names
+from vqvae_jax.config.generators import all_stages
 from vqvae_jax.errors import ConfigError
 
 # The last stage that has checkpoints.
@@ -22,7 +22,7 @@ def parse(text: str | None) -> dict[str, int]:
   for part in text.split(",") if text is not None else ():
     stage, _, step = part.strip().rpartition(":")
     fits = step.isascii() and step.isdecimal() and len(step) < 18
-    if not fits or stage in found or stage not in (LAST, *stage_names()):
+    if not fits or stage in found or stage not in (LAST, *all_stages()):
       raise ConfigError(
         f"--from-step {shown} is not of the form 200 or tokenizer:200"
       )

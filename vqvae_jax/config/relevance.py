@@ -66,7 +66,7 @@ def matches(wanted: Wanted, value: Any) -> bool:
   """Returns whether a value is one of those that a rule wants."""
   if isinstance(wanted, Values):
     return wanted.test(value)
-  return value in wanted
+  return value in (wanted() if callable(wanted) else wanted)
 
 
 def phrase(flag: str, wanted: Wanted) -> str:
@@ -75,7 +75,7 @@ def phrase(flag: str, wanted: Wanted) -> str:
     return f"{flag} {wanted.text}"
   if wanted == (True,):
     return flag
-  *others, last = map(str, wanted)
+  *others, last = map(str, wanted() if callable(wanted) else wanted)
   return f"{flag}={', '.join(others)} or {last}" if others else f"{flag}={last}"
 
 

@@ -5,8 +5,8 @@ import re
 from typing import ClassVar, Literal
 
 from vqvae_jax import rendezvous
-from vqvae_jax.config import checks
-from vqvae_jax.config.fields import Settings, Values, setting
+from vqvae_jax.config import checks, generators
+from vqvae_jax.config.fields import Settings, Values, Wanted, setting
 from vqvae_jax.errors import ConfigError
 
 Augment = Literal["auto", "none", "affine", "weak", "flip"]
@@ -18,6 +18,13 @@ _TFDS = Values(
     name.partition(":")[0] not in ("mnist5k", "folder", "npz", "tfds-dir")
   ),
 )
+
+
+def of_stage(stage: str) -> dict[str, Wanted]:
+  """Returns the condition of settings that only models with a stage have."""
+  return {"model": lambda: generators.with_stage(stage)}
+
+
 _CLUSTER = {"of_command": True, "only": {"multihost": (True,)}}
 
 

@@ -7,9 +7,8 @@ from typing import ClassVar, Literal
 from vqvae_jax.config import checks
 from vqvae_jax.config.baseline import BaselineConfig
 from vqvae_jax.config.fields import group, setting
-from vqvae_jax.config.models import models_with
 from vqvae_jax.config.prior import PriorConfig
-from vqvae_jax.config.shared import DataSettings
+from vqvae_jax.config.shared import DataSettings, of_stage
 from vqvae_jax.config.tokenizer import TokenizerConfig
 from vqvae_jax.config.training import Config
 from vqvae_jax.errors import ConfigError
@@ -86,13 +85,9 @@ class StudyConfig(DataSettings):
   test: bool = True
   # Makes everything shorter: one classifier, fewer seeds, steps and images.
   quick: bool = False
-  tokenizer: TokenizerConfig = group(
-    TokenizerConfig, only={"model": models_with("tokenizer")}
-  )
-  prior: PriorConfig = group(PriorConfig, only={"model": models_with("prior")})
-  baseline: BaselineConfig = group(
-    BaselineConfig, only={"model": models_with("baseline")}
-  )
+  tokenizer: TokenizerConfig = group(TokenizerConfig, of_stage("tokenizer"))
+  prior: PriorConfig = group(PriorConfig, of_stage("prior"))
+  baseline: BaselineConfig = group(BaselineConfig, of_stage("baseline"))
 
   def check_together(self):
     super().check_together()

@@ -4,13 +4,12 @@ import dataclasses
 import pathlib
 from typing import Any, ClassVar, Literal
 
-from vqvae_jax.config import from_step
+from vqvae_jax.config import from_step, generators
 from vqvae_jax.config.baseline import BaselineConfig
 from vqvae_jax.config.fields import group, setting
-from vqvae_jax.config.models import Model, models_with
 from vqvae_jax.config.paths import build, flatten, paths_of
 from vqvae_jax.config.prior import PriorConfig
-from vqvae_jax.config.shared import ClusterSettings, DataSettings
+from vqvae_jax.config.shared import ClusterSettings, DataSettings, of_stage
 from vqvae_jax.config.tokenizer import TokenizerConfig
 from vqvae_jax.errors import ConfigError
 
@@ -42,9 +41,9 @@ class Config(ClusterSettings, DataSettings):
   # The model that learns: vqvae (in two stages: tokenizer, then prior), or one
   # of those with a single stage, which are ae (autoencoder), vae, beta_vae and
   # dcgan.
-  model: Model = "vqvae"
+  model: generators.GeneratorName = "vqvae"
   # The stages to train: all, or only the tokenizer or the prior of a vqvae.
-  stage: Stage = setting("all", only={"model": models_with("tokenizer")})
+  stage: Stage = setting("all", only=of_stage("tokenizer"))
   # Prints how much time, memory and disk the run will take, and stops.
   plan: bool = setting(False, of_command=True)
   # The seed of splits, initial weights, the order of images and dropout.
@@ -54,13 +53,9 @@ class Config(ClusterSettings, DataSettings):
   # The precision of the networks: float32, or bfloat16 for TPUs and recent
   # GPUs. Weights, losses and the codebook stay in float32.
   dtype: Dtype = "float32"
-  tokenizer: TokenizerConfig = group(
-    TokenizerConfig, only={"model": models_with("tokenizer")}
-  )
-  prior: PriorConfig = group(PriorConfig, only={"model": models_with("prior")})
-  baseline: BaselineConfig = group(
-    BaselineConfig, only={"model": models_with("baseline")}
-  )
+  tokenizer: TokenizerConfig = group(TokenizerConfig, of_stage("tokenizer"))
+  prior: PriorConfig = group(PriorConfig, of_stage("prior"))
+  baseline: BaselineConfig = group(BaselineConfig, of_stage("baseline"))
 
   def check_together(self):
     super().check_together()
@@ -70,12 +65,13 @@ class Config(ClusterSettings, DataSettings):
         f"--resume {self.resume} and --workdir {self.workdir} both name the "
         "run folder; give one of them"
       )
-    if self.model not in models_with("tokenizer") and self.stage != "all":
+    stages = generators.stages_of(self.model)
+    if self.stage not in ("all", *stages):
       raise ConfigError(
         f"--stage {self.stage} is for --model=vqvae; {self.model} has one "
         "stage only"
       )
-    if self.model in models_with("baseline"):
+    if "baseline" in stages:
       self.baseline.resolve(self.model)
     for stage in (self.tokenizer, self.prior, self.baseline):
       stage.check_micro_batches(stage.batch_size or self.batch_size)

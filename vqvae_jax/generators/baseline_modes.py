@@ -15,9 +15,9 @@ import numpy as np
 from vqvae_jax.config import SampleConfig
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generators.baseline import STEP_SIZE, WALK_STEPS, BaselineModel
+from vqvae_jax.generators.labels import labels_of
 from vqvae_jax.generators.plan import Origins, Plan, Sources, run_images
 from vqvae_jax.generators.vqvae.model import Model
-from vqvae_jax.jobs.labels import labels_of
 from vqvae_jax.pixels import to_uint8
 
 

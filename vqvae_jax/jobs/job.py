@@ -18,6 +18,7 @@ import vqvae_jax
 from vqvae_jax.config import SampleConfig
 from vqvae_jax.errors import RunError
 from vqvae_jax.files import expand
+from vqvae_jax.generators.labels import explained
 from vqvae_jax.generators.load import load
 from vqvae_jax.generators.plan import Plan
 from vqvae_jax.generators.vqvae import modes
@@ -25,7 +26,6 @@ from vqvae_jax.jobs import check, finish, limits
 from vqvae_jax.jobs.blocks import Blocks
 from vqvae_jax.jobs.format_base import Format
 from vqvae_jax.jobs.formats import check_format
-from vqvae_jax.jobs.labels import explained
 from vqvae_jax.jobs.shards import MANIFEST, RECORDS, Checksum, Job, Shard, plan
 from vqvae_jax.jobs.summary import advise_next, summarise
 from vqvae_jax.progress import Meter, say

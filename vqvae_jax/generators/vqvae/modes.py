@@ -27,9 +27,9 @@ from vqvae_jax.generators.baseline_modes import (
   plan_baseline,
   plan_reconstruction,
 )
+from vqvae_jax.generators.labels import labels_of
 from vqvae_jax.generators.plan import Plan, Sources, run_images
 from vqvae_jax.generators.vqvae.model import Model
-from vqvae_jax.jobs.labels import labels_of
 from vqvae_jax.pixels import to_float, to_uint8
 from vqvae_jax.sharding import split as split_rows
 

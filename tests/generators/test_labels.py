@@ -3,7 +3,7 @@ import pytest
 
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ConfigError
-from vqvae_jax.jobs.labels import chosen, explained, labels_of
+from vqvae_jax.generators.labels import chosen, explained, labels_of
 
 
 def spec(names=("cat", "dog", "1"), counts=(70, 20, 10)) -> DataSpec:
