@@ -6,6 +6,7 @@ others say their number to process 0, which lets all go on at once.
 """
 
 import contextlib
+import re
 import selectors
 import socket
 import sys
@@ -49,28 +50,41 @@ def meet(coordinator: str, count: int, index: int, wait: float):
     _gather(port, coordinator, count, deadline, limit)
 
 
-def address(coordinator: str) -> tuple[str, int]:
-  """Host and port of an address that exists.
+def split(coordinator: str) -> tuple[str, int]:
+  """Returns host and port of an address, without looking the host up.
+
+  Args:
+    coordinator: name or address of a host, an IPv6 address in brackets, and a
+      port: HOST:PORT.
 
   Raises:
-    ConfigError: if it is not HOST:PORT, or the name is not known.
+    ConfigError: if it has another form.
   """
   host, _, port = coordinator.rpartition(":")
-  host = host.removeprefix("[").removesuffix("]")
-  fits = host and port.isascii() and port.isdecimal() and len(port) < 6
-  if not fits or not 0 < int(port) < 2**16:
+  bare = re.fullmatch(r"\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+", host)
+  if not (bare and re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 2**16):
     raise ConfigError(
-      f"--coordinator {coordinator} is not of the form HOST:PORT, such as "
-      "10.0.0.1:1234"
+      f"--coordinator {coordinator[:100]!r} is not of the form HOST:PORT, such "
+      "as 10.0.0.1:1234"
     )
+  return host.strip("[]"), int(port)
+
+
+def address(coordinator: str) -> tuple[str, int]:
+  """Returns host and port of an address that exists.
+
+  Raises:
+    ConfigError: if it is not HOST:PORT, or the name cannot be looked up.
+  """
+  host, port = split(coordinator)
   try:
-    socket.getaddrinfo(host, int(port))
+    socket.getaddrinfo(host, port)
   except (OSError, UnicodeError) as error:
     reason = getattr(error, "strerror", None) or "no such name"
     raise ConfigError(
       f"--coordinator {coordinator}: {host} is not known here: {reason}"
     ) from None
-  return host, int(port)
+  return host, port
 
 
 def _come(host, port, coordinator, count, index, deadline, limit):

@@ -61,7 +61,7 @@ def _introduction(command, usage):
 
 def _entry(flag, text):
   """A flag with its default, and its explanation, in 80 columns."""
-  wrapped = textwrap.wrap(text, 80 - _INDENT)
+  wrapped = textwrap.wrap(text, 80 - _INDENT, break_on_hyphens=False)
   start = f"  {flag.name}"
   if flag.takes_value:
     space = " " if flag.setting.is_list else "="
@@ -91,6 +91,10 @@ def _explained(flag, width):
   return [
     start,
     *textwrap.wrap(
-      text, width, initial_indent=indent, subsequent_indent=indent
+      text,
+      width,
+      initial_indent=indent,
+      subsequent_indent=indent,
+      break_on_hyphens=False,
     ),
   ]

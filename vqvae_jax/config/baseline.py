@@ -4,10 +4,13 @@ import dataclasses
 from typing import ClassVar, Literal
 
 from vqvae_jax.config.fields import Means, setting
+from vqvae_jax.config.generators import with_stage
 from vqvae_jax.config.stage import Optimizer, StageConfig
 from vqvae_jax.errors import ConfigError
 
-_AUTOENCODERS = ("ae", "vae", "beta_vae")
+
+def _autoencoders():
+  return tuple(name for name in with_stage("baseline") if name != "dcgan")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,13 +46,13 @@ class BaselineConfig(StageConfig):
   # The meaning of the decoder's output: bernoulli (logits, where pixels are
   # taken as probabilities) or gaussian (means).
   likelihood: Literal["bernoulli", "gaussian"] = setting(
-    "bernoulli", only={"model": _AUTOENCODERS}
+    "bernoulli", only={"model": _autoencoders}
   )
   # The standard deviation of a pixel, which lies in [0, 1].
   pixel_std: float = setting(
     0.1,
     "(0, inf)",
-    only={"model": _AUTOENCODERS, "likelihood": ("gaussian",)},
+    only={"model": _autoencoders, "likelihood": ("gaussian",)},
   )
   # The weight of the divergence; that of a vae is 1.
   beta: float | None = setting(

@@ -34,15 +34,15 @@ def check(config: Settings, given: Iterable[str]):
     if value == getattr(type(owner), name):
       continue
     start = f"{checks.flag(owner, name)} {checks.shown(value)} would change"
+    limited = config.limit(path)
+    if limited is not None:
+      raise ConfigError(f"{start} nothing {limited}")
     for decider, wanted in conditions(type(config), path):
       where = owner if hasattr(owner, decider) else config
       found = where.decided(decider)
       if not any(matches(wanted, one) for one in found):
         flag = checks.flag(where, where.decider(decider))
         raise ConfigError(f"{start} nothing {_with(flag, found, wanted)}")
-    limited = config.limit(path)
-    if limited is not None:
-      raise ConfigError(f"{start} nothing {limited}")
 
 
 def conditions(kind: type[Settings], path: str) -> Iterator[tuple[str, Wanted]]:
@@ -81,6 +81,6 @@ def phrase(flag: str, wanted: Wanted) -> str:
 
 def _with(flag, found, wanted):
   """Says with which value a setting is idle, and which it needs."""
-  if found == (False,):
+  if found[0] is False:
     return f"without {flag}"
   return f"with {flag}={checks.shown(found)}; it needs {phrase(flag, wanted)}"
