@@ -20,12 +20,12 @@ _READERS = {
 }
 
 
-def read(kind: type[Settings], path: str) -> dict[str, Any]:
-  """Returns the settings that a file holds, by path.
+def read(kind: type[Settings], path: str) -> tuple[dict[str, Any], bool]:
+  """Returns the settings that a file holds, by path, and if it is a record.
 
-  Of the `config.json` of a run, what belongs to one command, such as the run
-  folder, is left out. Of the `study.json` of a study, so are records that are
-  not settings.
+  The records are the `config.json` of a run, of which what belongs to one
+  command, such as the run folder, is left out, and the `study.json` of a study,
+  of which only the settings are taken.
 
   Args:
     kind: dataclass of the command's settings.
@@ -39,10 +39,12 @@ def read(kind: type[Settings], path: str) -> dict[str, Any]:
     values = _mapping(files.expand(path))
     known = paths_of(kind)
     left_out = []
-    if isinstance(values.get("config"), dict) and "data" in values:
+    of_run = isinstance(values.get("config"), dict) and "data" in values
+    of_study = {"made_from", "digest"} <= values.keys()
+    if of_run:
       values, left_out = values["config"], of_command(kind)
     found = flatten(kind, values)
-    if {"made_from", "digest"} <= values.keys():
+    if of_study:
       left_out = found.keys() - known.keys()
     found = {k: v for k, v in found.items() if k not in left_out}
     for name in found:
@@ -53,7 +55,8 @@ def read(kind: type[Settings], path: str) -> dict[str, Any]:
         raise ConfigError("resume must be given as the flag --resume")
   except ConfigError as error:
     raise ConfigError(f"--config {checks.shown(path)}: {error}") from None
-  return {name: _number(known[name], value) for name, value in found.items()}
+  found = {name: _number(known[name], v) for name, v in found.items()}
+  return found, of_run or of_study
 
 
 def _mapping(path: epath.Path) -> dict[str, Any]:
@@ -63,8 +66,10 @@ def _mapping(path: epath.Path) -> dict[str, Any]:
   try:
     values = reader(path.read_text())
   except OSError as error:
-    reason = "does not exist" if not path.exists() else error.strerror
-    raise ConfigError(f"the file {reason or 'cannot be read'}") from None
+    reason = "does not exist"
+    if path.exists():
+      reason = f"cannot be read: {error.strerror or error}"
+    raise ConfigError(f"the file {reason}") from None
   except (yaml.YAMLError, ValueError, RecursionError) as error:
     line = " ".join(str(error).split())[:200]
     raise ConfigError(f"the file cannot be read: {line}") from None

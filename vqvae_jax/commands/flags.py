@@ -85,9 +85,10 @@ class Flag:
 CONFIG = Flag(
   "config",
   Setting("config", str, True, None, Rule(unit="file"), Settings),
-  "Takes settings from this file: YAML (.yaml, .yml), or JSON such as the "
-  "config.json of a run or the study.json of a study. Flags override it. Of "
-  "the file, only values that differ from the defaults count as given.",
+  "Takes settings from this file: YAML (.yaml, .yml) or JSON, such as the "
+  "config.json of a run or the study.json of a study. Flags override them. A "
+  "value that differs from the default and would change nothing is refused as "
+  "a flag is, except in those two records, which hold all settings.",
   "settings",
 )
 

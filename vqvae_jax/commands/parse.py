@@ -53,6 +53,7 @@ def parse(
       would change nothing, or if the settings do not fit each other.
   """
   values = {one.flag.field: one.value for one in read(kind, args, prog)}
+  asked = values
   path = values.pop("config", None)
   if path is not None:
     if default is not None:
@@ -62,9 +63,12 @@ def parse(
       )
     from vqvae_jax.commands import file
 
-    values = file.read(kind, path) | values
+    found, is_record = file.read(kind, path)
+    values = found | values
+    # A record holds all settings of its run, whether they mattered or not.
+    asked = asked if is_record else values
   config = build(kind, values, default)
-  relevance.check(config, values)
+  relevance.check(config, asked)
   return config
 
 
