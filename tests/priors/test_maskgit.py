@@ -9,8 +9,9 @@ import pytest
 
 from vqvae_jax.priors import (
   MaskGITPrior,
-  draw_hidden,
-  hidden_share,
+  Sampling,
+  draw_mask,
+  mask_ratio,
   sample,
 )
 from vqvae_jax.priors.sampling import RESTLESSNESS
@@ -48,7 +49,7 @@ def test_hidden_ids_are_not_looked_at_and_others_are():
 
 def test_hidden_places_are_even_and_as_many_as_asked_for():
   share = jnp.array([0.0, 0.01, 0.5, 0.51, 1.0])
-  draw = jax.jit(lambda key: draw_hidden(key, share, 10))
+  draw = jax.jit(lambda key: draw_mask(key, share, 10))
   hidden = np.stack([draw(jax.random.key(seed)) for seed in range(200)])
   np.testing.assert_array_equal(
     hidden.sum(axis=2), np.tile([0, 1, 5, 6, 10], (200, 1))
@@ -57,10 +58,10 @@ def test_hidden_places_are_even_and_as_many_as_asked_for():
   assert np.abs(hidden[:, 2].mean(axis=0) - 0.5).max() < 0.18
 
 
-def test_hidden_share_is_a_cosine_that_ends_at_zero():
+def test_mask_ratio_is_a_cosine_that_ends_at_zero():
   progress = jnp.array([0.0, 1 / 3, 0.5, 1.0])
   np.testing.assert_allclose(
-    hidden_share(progress), [1, 0.75**0.5, 0.5**0.5, 0], rtol=1e-6
+    mask_ratio(progress), [1, 0.75**0.5, 0.5**0.5, 0], rtol=1e-6
   )
 
 
@@ -75,10 +76,9 @@ def test_known_ids_stay_and_are_looked_at():
       params,
       image_keys(4),
       labels,
-      temperature=0.0,
-      decode_steps=1,
+      Sampling(temperature=0.0, decode_steps=1),
       known=known,
-      hidden=hidden,
+      mask=hidden,
     )
   )
   got = draw(known)
@@ -94,9 +94,8 @@ def test_one_step_draws_every_id_by_itself():
   labels = jnp.array([0, 1, 2, 1])
   nothing = jnp.zeros((4, 6), jnp.int32)
   logits = model.apply({"params": params}, nothing, labels, nothing == 0)
-  got = sample(
-    model, params, image_keys(4), labels, temperature=0.0, decode_steps=1
-  )
+  sampling = Sampling(temperature=0.0, decode_steps=1)
+  got = sample(model, params, image_keys(4), labels, sampling)
   np.testing.assert_array_equal(got, logits.argmax(axis=-1))
 
 
@@ -108,7 +107,7 @@ def test_frequencies_of_two_ids_in_two_steps():
   draws = 20_000
   labels = jnp.arange(draws) % 2
   got = np.asarray(
-    sample(model, params, image_keys(draws), labels, decode_steps=2)
+    sample(model, params, image_keys(draws), labels, Sampling(decode_steps=2))
   )
   pairs = jnp.array(list(itertools.product(range(3), repeat=2)))
 
@@ -149,10 +148,9 @@ def test_guidance_adds_what_the_class_changes(guidance):
     for y in (labels, jnp.full(4, 3))
   )
   expected = (1 + guidance) * with_class - guidance * without
-  draw = lambda g: sample(  # noqa: E731
-    model, params, image_keys(4), labels, 0.0, guidance=g, decode_steps=1
-  )
-  np.testing.assert_array_equal(draw(guidance), expected.argmax(axis=-1))
+  sampling = Sampling(temperature=0.0, guidance=guidance, decode_steps=1)
+  got = sample(model, params, image_keys(4), labels, sampling)
+  np.testing.assert_array_equal(got, expected.argmax(axis=-1))
 
 
 def test_rows_depend_on_their_key_and_label_alone():

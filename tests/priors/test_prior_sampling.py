@@ -1,6 +1,5 @@
 """Sampling from a prior: its law, its restrictions, its independence."""
 
-import functools
 import itertools
 import re
 
@@ -10,11 +9,12 @@ import numpy as np
 import pytest
 
 from vqvae_jax import sharding
-from vqvae_jax.errors import ConfigError
+from vqvae_jax.errors import ArgumentError
 from vqvae_jax.priors import (
+  MaskGITPrior,
   PixelCNNPrior,
+  Sampling,
   TransformerPrior,
-  check_sampling,
   log_prob,
   sample,
 )
@@ -50,15 +50,16 @@ def test_temperature_zero_is_argmax_of_uncached_logits(prior):
   expected = np.zeros((4, 9), np.int32)
   for t in range(9):
     expected[:, t] = np.argmax(forward(jnp.asarray(expected))[:, t], axis=-1)
-  got = sample(model, params, image_keys(range(4)), labels, temperature=0.0)
+  keys = image_keys(range(4))
+  got = sample(model, params, keys, labels, Sampling(temperature=0.0))
   np.testing.assert_array_equal(got, expected)
   # The best code is always kept, and of one code the draw is certain.
-  for options in (
-    dict(temperature=0.0, top_p=0.5),
-    dict(temperature=1.0, top_k=1),
-    dict(temperature=1.0, top_p=1e-6),
+  for sampling in (
+    Sampling(temperature=0.0, top_p=0.5),
+    Sampling(top_k=1),
+    Sampling(top_p=1e-6),
   ):
-    got = sample(model, params, image_keys(range(4)), labels, **options)
+    got = sample(model, params, keys, labels, sampling)
     np.testing.assert_array_equal(got, expected)
 
 
@@ -78,11 +79,18 @@ def test_guidance_adds_what_the_class_changes(prior, guidance):
   expected = np.zeros((4, 9), np.int32)
   for t in range(9):
     expected[:, t] = np.argmax(guided(jnp.asarray(expected))[:, t], axis=-1)
-  draw = functools.partial(
-    sample, model, params, image_keys(range(4)), labels, temperature=0.0
+  guided, plain = (
+    sample(
+      model,
+      params,
+      image_keys(range(4)),
+      labels,
+      Sampling(temperature=0.0, guidance=value),
+    )
+    for value in (guidance, 0.0)
   )
-  np.testing.assert_array_equal(draw(guidance=guidance), expected)
-  assert (draw() == expected).all() == (guidance == 0)
+  np.testing.assert_array_equal(guided, expected)
+  assert (plain == expected).all() == (guidance == 0)
 
 
 def test_known_ids_stay_and_are_looked_at(prior):
@@ -95,9 +103,9 @@ def test_known_ids_stay_and_are_looked_at(prior):
     params,
     image_keys(range(4)),
     labels,
-    temperature=0.0,
+    Sampling(temperature=0.0),
     known=known,
-    hidden=hidden,
+    mask=hidden,
   )
   np.testing.assert_array_equal(
     jnp.where(hidden, 0, got), jnp.where(hidden, 0, known)
@@ -177,9 +185,10 @@ def test_top_p_takes_the_temperature_to_zero_without_nan():
 def test_restrictions_reach_the_samples(prior):
   model, params = prior
   keys, labels = image_keys(range(64)), jnp.arange(64) % 4
-  free = sample(model, params, keys, labels, temperature=3.0)
+  free = sample(model, params, keys, labels, Sampling(temperature=3.0))
   for options in (dict(top_k=2), dict(top_p=0.3)):
-    got = sample(model, params, keys, labels, temperature=3.0, **options)
+    sampling = Sampling(temperature=3.0, **options)
+    got = sample(model, params, keys, labels, sampling)
     logits = jax.jit(model.apply)({"params": params}, got, labels)
     allowed = restrict(
       logits.reshape(-1, 16), 3.0, options.get("top_k"), options.get("top_p")
@@ -189,13 +198,22 @@ def test_restrictions_reach_the_samples(prior):
     assert jnp.mean(got == free) < 0.5
 
 
-def test_other_values_do_not_compile_anew(prior):
+def test_other_values_do_not_compile_again(prior, monkeypatch):
   model, params = prior
   keys, labels = image_keys(range(3)), jnp.zeros(3, jnp.int32)
-  sample(model, params, keys, labels, temperature=1.0, top_k=3, top_p=0.5)
-  before = sample._cache_size()
-  sample(model, params, keys, labels, temperature=0.3, top_k=5, top_p=0.9)
-  assert sample._cache_size() == before
+  traced = []
+
+  def count(*args):
+    traced.append(args)
+    return choose(*args)
+
+  monkeypatch.setattr("vqvae_jax.priors.sampling.choose", count)
+  first = Sampling(1.0, top_k=3, top_p=0.5, guidance=0.1)
+  sample(model, params, keys, labels, first)
+  assert traced
+  traced.clear()
+  sample(model, params, keys, labels, Sampling(0.3, 5, 0.9, guidance=2.0))
+  assert not traced
 
 
 def test_an_image_keeps_its_ids_in_another_place(prior):
@@ -270,7 +288,7 @@ def test_a_sharded_batch_gives_the_ids_of_one_device(prior):
   split, replicated = sharding.split(mesh), sharding.replicated(mesh)
   run = jax.jit(
     lambda params, keys, labels: sample(
-      model, params, keys, labels, 0.9, top_p=0.95
+      model, params, keys, labels, Sampling(0.9, top_p=0.95)
     ),
     in_shardings=(replicated, split, split),
     out_shardings=split,
@@ -288,8 +306,7 @@ def test_a_sharded_batch_gives_the_ids_of_one_device(prior):
       params,
       image_keys(numbers[rows]),
       jnp.asarray(labels[rows], jnp.int32),
-      0.9,
-      top_p=0.95,
+      Sampling(0.9, top_p=0.95),
     )
     np.testing.assert_array_equal(got[rows], alone)
 
@@ -300,27 +317,38 @@ def test_a_sharded_batch_gives_the_ids_of_one_device(prior):
     (dict(temperature=-1.0), "temperature -1.0 is not a finite number from 0"),
     (dict(temperature=float("nan")), "temperature nan is not"),
     (dict(temperature=float("inf")), "temperature inf is not"),
+    (dict(temperature="1"), "temperature '1' is not a number"),
     (dict(top_k=0), "top_k 0 is not between 1 and the 16 codes"),
     (dict(top_k=17), "top_k 17 is not between 1 and the 16 codes"),
+    (dict(top_k=1.5), "top_k 1.5 is not a whole number"),
     (dict(top_p=0.0), "top_p 0.0 is not above 0 and at most 1"),
     (dict(top_p=1.1), "top_p 1.1 is not"),
     (dict(top_p=float("nan")), "top_p nan is not"),
     (dict(guidance=-0.5), "guidance -0.5 is not a finite number from 0"),
     (dict(guidance=float("nan")), "guidance nan is not"),
     (dict(guidance=float("inf")), "guidance inf is not"),
+    (dict(guidance=True), "guidance True is not a number"),
+    (dict(decode_steps=2), "decode_steps 2 is for maskgit priors; a Transfo"),
   ],
 )
 def test_bad_settings_are_named(options, message):
-  good = dict(temperature=1.0, top_k=None, top_p=None, guidance=0.0)
-  options = good | options
-  with pytest.raises(ConfigError, match=re.escape(message)) as error:
-    check_sampling(**options, num_codes=16)
+  with pytest.raises(ArgumentError, match=re.escape(message)) as error:
+    Sampling(**options).check(TransformerPrior(16, 4, (3, 3)))
   assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("top_k", [None, 1, 16])
-@pytest.mark.parametrize("top_p", [None, 1e-9, 1.0])
+@pytest.mark.parametrize("top_p", [1e-9, 1.0])
 @pytest.mark.parametrize("temperature", [0, 0.0, 1, 100.0])
 def test_good_settings_pass(temperature, top_k, top_p):
-  check_sampling(temperature, top_k, top_p, 0.0, 16)
-  check_sampling(temperature, top_k, top_p, 2.5, 16)
+  prior = TransformerPrior(16, 4, (3, 3))
+  Sampling(temperature, top_k, top_p).check(prior)
+  Sampling(temperature, top_k, top_p, guidance=2.5).check(prior)
+
+
+@pytest.mark.parametrize("steps", [0, 5])
+def test_a_masked_prior_takes_at_most_one_step_for_each_id(steps):
+  prior = MaskGITPrior(16, 4, (2, 2))
+  Sampling(decode_steps=4).check(prior)
+  with pytest.raises(ValueError, match=f"decode_steps {steps} is not a whole"):
+    Sampling(decode_steps=steps).check(prior)

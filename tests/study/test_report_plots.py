@@ -8,8 +8,8 @@ import pytest
 from report_cases import results, swept
 
 from vqvae_jax.study import report_plots, report_sheets, report_svg
+from vqvae_jax.study.intervals import Estimate
 from vqvae_jax.study.report_numbers import Primary, summarise
-from vqvae_jax.study.statistics import Estimate
 
 MNIST = {
   "real": 95.90,

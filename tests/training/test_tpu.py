@@ -17,7 +17,7 @@ from bars import (
 )
 from jax.sharding import AxisType, Mesh
 
-from vqvae_jax.priors import sample
+from vqvae_jax.priors import Sampling, sample
 from vqvae_jax.sharding import replicated, split
 from vqvae_jax.training import state as st
 
@@ -108,7 +108,7 @@ def test_the_sampler_needs_no_collective(mesh):
   rows = split(mesh)
 
   def draw(tokenizer, params, keys, labels):
-    ids = sample(task.model, params, keys, labels, guidance=0.3)
+    ids = sample(task.model, params, keys, labels, Sampling(guidance=0.3))
     ids = ids.reshape(-1, *task.model.grid)
     return task.tokenizer.apply(tokenizer, ids, method="decode")
 

@@ -18,7 +18,7 @@ from vqvae_jax.generators.dcgan.network import DCGAN
 from vqvae_jax.generators.vqvae.prior import PriorTask, default_guidance
 from vqvae_jax.generators.vqvae.tokenizer import TokenizerTask
 from vqvae_jax.pixels import to_float, to_uint8
-from vqvae_jax.priors import sample
+from vqvae_jax.priors import Sampling, sample
 from vqvae_jax.training.figures import VALIDATION, result
 from vqvae_jax.training.loop import Pictures
 
@@ -165,7 +165,7 @@ def prior_pictures(task: PriorTask, config: Config, spec: DataSpec) -> Pictures:
       variables["params"],
       keys,
       jnp.asarray(labels),
-      guidance=default_guidance(config, spec) or None,
+      Sampling(guidance=default_guidance(config, spec)),
     )
     ids = ids.reshape(-1, *task.model.grid)
     return task.tokenizer.apply(tokenizer_variables, ids, method="decode")

@@ -20,25 +20,24 @@ raster order, t is the product of the grid, and likelihoods are nats per image.
 """
 
 from vqvae_jax.priors.base import Prior
-from vqvae_jax.priors.choice import check_sampling
 from vqvae_jax.priors.likelihood import log_prob, prior_loss
 from vqvae_jax.priors.maskgit import (
   MaskGITPrior,
-  draw_hidden,
-  hidden_share,
+  draw_mask,
+  mask_ratio,
 )
 from vqvae_jax.priors.pixelcnn import PixelCNNPrior
-from vqvae_jax.priors.sampling import sample
+from vqvae_jax.priors.sampling import Sampling, sample
 from vqvae_jax.priors.transformer import TransformerPrior
 
 __all__ = [
   "MaskGITPrior",
   "PixelCNNPrior",
   "Prior",
+  "Sampling",
   "TransformerPrior",
-  "check_sampling",
-  "draw_hidden",
-  "hidden_share",
+  "draw_mask",
+  "mask_ratio",
   "log_prob",
   "prior_loss",
   "sample",

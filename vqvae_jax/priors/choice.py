@@ -1,53 +1,8 @@
 """How one id is chosen: temperature, top-k, top-p, guidance."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
-
-from vqvae_jax.errors import ConfigError
-
-
-def check_sampling(
-  temperature: float,
-  top_k: int | None,
-  top_p: float | None,
-  guidance: float,
-  num_codes: int,
-):
-  """Checks what a user asks of `sample`, which itself sees traced values.
-
-  Args:
-    temperature: finite, from 0 on.
-    top_k: None, or from 1 to `num_codes`.
-    top_p: None, or above 0 and at most 1.
-    guidance: finite, from 0 on.
-    num_codes: size of the codebook.
-
-  Raises:
-    ConfigError: naming the value and the rule.
-  """
-  if not 0 <= temperature < math.inf:
-    raise ConfigError(
-      f"temperature {temperature} is not a finite number from 0 on; "
-      "1 samples the prior as learnt, 0 takes the likeliest id each time"
-    )
-  if top_k is not None and not 1 <= top_k <= num_codes:
-    raise ConfigError(
-      f"top_k {top_k} is not between 1 and the {num_codes} codes; "
-      "leave it out to sample from all of them"
-    )
-  if top_p is not None and not 0 < top_p <= 1:
-    raise ConfigError(
-      f"top_p {top_p} is not above 0 and at most 1; "
-      "leave it out to sample from all codes"
-    )
-  if not 0 <= guidance < math.inf:
-    raise ConfigError(
-      f"guidance {guidance} is not a finite number from 0 on; 0 samples each "
-      "class as learnt"
-    )
 
 
 def restrict(

@@ -74,7 +74,7 @@ class MaskGITPrior(Prior):
     return self.head(self.norm(x))
 
 
-def draw_hidden(
+def draw_mask(
   key: Key[Array, ""], share: Float[Array, "b"], length: int
 ) -> Bool[Array, "b t"]:
   """Hides ids at random places, rounded up to whole ids of each image.
@@ -89,7 +89,7 @@ def draw_hidden(
   return ranks < jnp.ceil(share * length)[:, None]
 
 
-def hidden_share(progress: Float[Array, "*b"]) -> Float[Array, "*b"]:
+def mask_ratio(progress: Float[Array, "*b"]) -> Float[Array, "*b"]:
   """Share of the ids that is hidden: a cosine from 1 to 0 (section 3.2).
 
   Args:

@@ -1,15 +1,18 @@
 """Samples of ids from a prior, in one compiled loop."""
 
+import dataclasses
 import functools
-from typing import Any
+import math
+import numbers
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Int, Key, PyTree
 
+from vqvae_jax.errors import ArgumentError
 from vqvae_jax.priors.base import Prior
 from vqvae_jax.priors.choice import choose, guide, with_any_class
-from vqvae_jax.priors.maskgit import hidden_share
+from vqvae_jax.priors.maskgit import mask_ratio
 
 DECODE_STEPS = 12
 # Scale of the noise on what a masked prior is surest of, at the first step;
@@ -17,61 +20,158 @@ DECODE_STEPS = 12
 RESTLESSNESS = 4.5
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames="decode_steps")
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+  """How ids are drawn from a prior.
+
+  Attributes:
+    temperature: 1 samples the distribution that the prior learned, 0 takes the
+      likeliest id each time.
+    top_k: number of the likeliest codes to draw among; None draws among all.
+    top_p: draws among the smallest set of the likeliest codes whose
+      probabilities sum to at least this; 1 draws among all.
+    guidance: how far to push each image towards its class; see `choice.guide`.
+    decode_steps: forward passes of a masked prior, at most one for each id;
+      None is 12, or one for each id if there are fewer.
+  """
+
+  temperature: float = 1.0
+  top_k: int | None = None
+  top_p: float = 1.0
+  guidance: float = 0.0
+  decode_steps: int | None = None
+
+  def __post_init__(self):
+    for name in ("temperature", "top_p", "guidance"):
+      object.__setattr__(self, name, _number(name, getattr(self, name)))
+    for name in ("top_k", "decode_steps"):
+      if getattr(self, name) is not None:
+        object.__setattr__(self, name, _whole(name, getattr(self, name)))
+    if not 0 <= self.temperature < math.inf:
+      raise ArgumentError(
+        f"temperature {self.temperature} is not a finite number from 0 on; "
+        "1 samples the prior as learned, 0 takes the likeliest id each time"
+      )
+    if not 0 < self.top_p <= 1:
+      raise ArgumentError(
+        f"top_p {self.top_p} is not above 0 and at most 1; "
+        "leave it out to sample from all codes"
+      )
+    if not 0 <= self.guidance < math.inf:
+      raise ArgumentError(
+        f"guidance {self.guidance} is not a finite number from 0 on; "
+        "0 samples each class as learned"
+      )
+
+  def check(self, prior: Prior) -> None:
+    """Checks the settings that depend on the prior.
+
+    Args:
+      prior: the prior to draw from.
+
+    Raises:
+      ArgumentError: naming the value and the rule.
+    """
+    if self.top_k is not None and not 1 <= self.top_k <= prior.num_codes:
+      raise ArgumentError(
+        f"top_k {self.top_k:g} is not between 1 and the {prior.num_codes} "
+        "codes; leave it out to sample from all of them"
+      )
+    if self.decode_steps is None:
+      return
+    if prior.exact:
+      raise ArgumentError(
+        f"decode_steps {self.decode_steps:g} is for maskgit priors; "
+        f"a {type(prior).__name__} draws one id at a time"
+      )
+    if not 1 <= self.decode_steps <= prior.length:
+      raise ArgumentError(
+        f"decode_steps {self.decode_steps:g} is not a whole number from 1 to "
+        f"{prior.length}, the ids of an image"
+      )
+
+
+def _number(name, value):
+  """A number of Python or of NumPy as a float; too large ones are infinite."""
+  if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    raise ArgumentError(f"{name} {repr(value)[:100]} is not a number")
+  try:
+    return float(value)
+  except OverflowError:
+    return math.inf
+
+
+def _whole(name, value):
+  """A whole number of Python or of NumPy as an int."""
+  if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+    raise ArgumentError(f"{name} {repr(value)[:100]} is not a whole number")
+  return int(value)
+
+
 def sample(
-  model: Prior,
-  params: Any,
+  prior: Prior,
+  params: PyTree,
   keys: Key[Array, "b"],
   labels: Int[Array, "b"],
-  temperature: float | Float[Array, ""] = 1.0,
-  top_k: int | Int[Array, ""] | None = None,
-  top_p: float | Float[Array, ""] | None = None,
-  guidance: float | Float[Array, ""] | None = None,
-  decode_steps: int | None = None,
+  sampling: Sampling = Sampling(),
+  *,
   known: Int[Array, "b t"] | None = None,
-  hidden: Bool[Array, "b t"] | None = None,
+  mask: Bool[Array, "b t"] | None = None,
 ) -> Int[Array, "b t"]:
-  """Ids of new images, one row per key and label.
+  """Draws the ids of new images, one row for each key and label.
 
-  A row depends on the parameters, its key and its label, not on its place or
-  the other rows; another batch size may round differently. New values of
-  temperature, top-k, top-p and guidance do not compile anew, turning one of the
-  last three on does; off they cost nothing, and guidance doubles the work.
-  `choice.check_sampling` checks values from users.
+  A row depends on the parameters, its key and its label, not on its position
+  in the batch or on the other rows; another batch size may round differently.
+  New values of temperature, top-k, top-p and guidance do not compile again;
+  turning one of the last three on does. They cost nothing while they are off,
+  and guidance doubles the work.
 
   Args:
-    model: a prior.
-    params: its parameters.
-    keys: one key per image, such as `fold_in(key(seed), n)` for image n.
+    prior: Flax module of the prior.
+    params: parameters of the prior.
+    keys: one key for each image, such as `fold_in(key(seed), n)` for image n.
     labels: class of each image.
-    temperature: see `choice.choose`.
-    top_k: see `choice.restrict`.
-    top_p: see `choice.restrict`.
-    guidance: see `choice.guide`; None is 0.
-    decode_steps: forward passes of a masked prior, at most one for each id;
-      None is 12, or as many as ids. The other priors take one for each id.
+    sampling: how to draw.
     known: ids of images of which only a part is to be drawn.
-    hidden: that part; with `known` only. By default all is drawn. Priors in
-      raster order know nothing of the ids behind the one they draw.
+    mask: which ids to draw, with `known` only; by default all. Priors in raster
+      order know nothing of the ids after the one that they draw.
 
   Returns:
     Ids in raster order, int32.
-  """
 
+  Raises:
+    ArgumentError: if the sampling does not fit the prior.
+  """
+  sampling.check(prior)
+  restriction = (
+    sampling.temperature,
+    sampling.top_k,
+    sampling.top_p if sampling.top_p < 1 else None,
+  )
+  steps = sampling.decode_steps or min(DECODE_STEPS, prior.length)
+  guidance = sampling.guidance or None
+  return _sample(
+    prior, params, keys, labels, restriction, guidance, steps, known, mask
+  )
+
+
+@functools.partial(jax.jit, static_argnames=("prior", "steps"))
+def _sample(
+  prior, params, keys, labels, restriction, guidance, steps, known, mask
+):
   def draw(keys, position, logits):
-    return choose(keys, position, logits, temperature, top_k, top_p)
+    return choose(keys, position, logits, *restriction)
 
   if known is None:
-    known = jnp.zeros((len(keys), model.length), jnp.int32)
-    hidden = jnp.ones(known.shape, bool)
+    known = jnp.zeros((len(keys), prior.length), jnp.int32)
+    mask = jnp.ones(known.shape, bool)
   if guidance is not None:
-    labels = with_any_class(labels, model.num_classes)
-  apply = functools.partial(model.apply, {"params": params})
-  start = known, hidden
-  if model.exact:
-    return _one_by_one(model, apply, draw, keys, labels, guidance, start)
-  steps = decode_steps or min(DECODE_STEPS, model.length)
-  return _in_parallel(model, apply, draw, keys, labels, guidance, start, steps)
+    labels = with_any_class(labels, prior.num_classes)
+  apply = functools.partial(prior.apply, {"params": params})
+  start = known, mask
+  if prior.exact:
+    return _one_by_one(prior, apply, draw, keys, labels, guidance, start)
+  return _in_parallel(prior, apply, draw, keys, labels, guidance, start, steps)
 
 
 def _one_by_one(model, apply, draw, keys, labels, guidance, start):
@@ -144,6 +244,6 @@ def _in_parallel(model, apply, draw, keys, labels, guidance, start, steps):
   at_first = start[1].sum(axis=1, keepdims=True)
   numbers = jnp.arange(steps)
   (ids, _), _ = jax.lax.scan(
-    step, start, (numbers, hidden_share((numbers + 1) / steps))
+    step, start, (numbers, mask_ratio((numbers + 1) / steps))
   )
   return ids

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from vqvae_jax.study import statistics
-from vqvae_jax.study.statistics import Estimate
+from vqvae_jax.study import intervals
+from vqvae_jax.study.intervals import Estimate
 
 SIGNIFICANCE = 0.05
 # Arms by what is in them, in the order of the tables.
@@ -61,7 +61,7 @@ class Comparison:
       return "one seed, no interval"
     if not difference.bounded:
       return "same in every seed, no interval"
-    word = statistics.verdict(difference)
+    word = intervals.verdict(difference)
     if word == "no gain" or self.primary or self.adjusted <= SIGNIFICANCE:
       return word
     if word == "loss":
@@ -163,7 +163,7 @@ def estimate(values: Sequence[float | None]) -> Estimate:
   values = values[~np.isnan(values)]
   if not len(values):
     return Estimate(math.nan, -math.inf, math.inf, 0)
-  return statistics.interval(values)
+  return intervals.interval(values)
 
 
 def _row(key, of_arm, main, comparison):
@@ -203,7 +203,7 @@ def _compare(key, runs, main, primary):
   pairs = [pair for pair in pairs if not any(map(math.isnan, pair))]
   difference = Estimate(math.nan, -math.inf, math.inf, 0)
   if pairs:
-    difference = statistics.paired(*zip(*pairs, strict=True)).within(-1, 1)
+    difference = intervals.paired(*zip(*pairs, strict=True)).within(-1, 1)
   width = difference.high - difference.low
   if len(pairs) == 1 or (abs(difference.mean) > SAME and width < SAME):
     # Scores come in steps, so a few seeds may differ by the very same one; an
@@ -223,7 +223,7 @@ def _adjust(rows):
     and not math.isnan(row.comparison.difference.p_value)
   ]
   rows = list(rows)
-  adjusted = statistics.holm(
+  adjusted = intervals.holm(
     [rows[i].comparison.difference.p_value for i in family]
   )
   for i, p in zip(family, adjusted, strict=True):

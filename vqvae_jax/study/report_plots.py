@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from vqvae_jax.study.intervals import Estimate
 from vqvae_jax.study.report_numbers import KINDS, Row, find, kind
 from vqvae_jax.study.report_pages import Plot, escape
 from vqvae_jax.study.report_style import COLORS, DRAWING
@@ -23,7 +24,6 @@ from vqvae_jax.study.report_svg import (
   text_width,
   ticks,
 )
-from vqvae_jax.study.statistics import Estimate
 
 LOOKS = dict(zip(KINDS, SHAPES, strict=True))
 GROUPS = dict(

@@ -4,8 +4,8 @@ import math
 import unicodedata
 from collections.abc import Callable
 
+from vqvae_jax.study.intervals import Estimate
 from vqvae_jax.study.report_pages import clean, escape
-from vqvae_jax.study.statistics import Estimate
 
 # Paths around the origin, by class of `report_style`.
 SHAPES = {

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from vqvae_jax.study.intervals import Estimate
 from vqvae_jax.study.report_numbers import Row
 from vqvae_jax.study.report_pages import Table
-from vqvae_jax.study.statistics import Estimate
 
 NOT_KNOWN = "n/a"
 NONE = "-"

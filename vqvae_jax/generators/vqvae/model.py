@@ -17,7 +17,6 @@ from vqvae_jax.generators.arguments import (
   checked_labels,
   checked_number,
   checked_seed,
-  checked_whole,
   chosen_labels,
 )
 from vqvae_jax.generators.arrays import draw_blocks, image_keys, map_rows
@@ -30,7 +29,7 @@ from vqvae_jax.generators.vqvae.prior import (
 from vqvae_jax.generators.vqvae.tokenizer import build_tokenizer
 from vqvae_jax.generators.weights import load_prior, load_tokenizer
 from vqvae_jax.pixels import to_uint8
-from vqvae_jax.priors import check_sampling, log_prob, sample
+from vqvae_jax.priors import Sampling, log_prob, sample
 from vqvae_jax.sharding import split
 from vqvae_jax.training.checkpoints import digest
 
@@ -221,54 +220,25 @@ class Model(Trained):
       )
     return guidance
 
-  def id_sampler(
-    self,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float = 1.0,
-    guidance: float | None = None,
-    decode_steps: int | None = None,
-  ):
-    """`priors.sample` of this prior, its settings checked and filled in.
+  def sampling(self, guidance: float | None = None, **options) -> Sampling:
+    """Returns how to draw from this prior, checked.
 
     Args:
-      temperature: see `priors.sample`, as for the next three.
-      top_k: None for all codes.
-      top_p: 1 for all codes.
-      guidance: None for `resolve_guidance`'s default.
-      decode_steps: of a maskgit prior; see `priors.sample`.
-
-    Returns:
-      `draw(params, keys, labels, known=..., hidden=...)`: ids [b, t].
+      guidance: guidance; None for `resolve_guidance`'s default.
+      **options: other fields of `Sampling`.
 
     Raises:
       ArgumentError: if a setting is out of range.
     """
-    guidance = self.resolve_guidance(guidance)
-    temperature = checked_number("temperature", temperature)
-    top_p = checked_number("top_p", top_p)
-    if top_k is not None:
-      top_k = checked_whole("top_k", top_k, 1, self.prior.num_codes)
-    try:
-      check_sampling(temperature, top_k, top_p, guidance, self.prior.num_codes)
-    except ConfigError as error:
-      raise ArgumentError(str(error)) from None
-    self._check_decode_steps(decode_steps)
-    return partial(
-      sample,
-      self.prior,
-      temperature=temperature,
-      top_k=top_k,
-      top_p=top_p if top_p < 1 else None,
-      guidance=guidance or None,
-      decode_steps=decode_steps,
-    )
+    sampling = Sampling(guidance=self.resolve_guidance(guidance), **options)
+    sampling.check(self.prior)
+    return sampling
 
-  def sampler(self, **rule):
+  def sampler(self, **options):
     """A compiled function that draws blocks of images.
 
     Args:
-      **rule: see `id_sampler`.
+      **options: see `sampling`.
 
     Returns:
       `draw(seed, first, labels)`: uint8 images [b, h, w, c] on the devices,
@@ -278,14 +248,15 @@ class Model(Trained):
     Raises:
       ArgumentError: if a setting is out of range.
     """
-    draw_ids = self.id_sampler(**rule)
+    sampling = self.sampling(**options)
     rows = split(self.mesh)
 
     def draw(tokenizer, prior, seed, first, labels):
       numbers = first + jnp.arange(labels.shape[0])
       keys = image_keys(seed, numbers)
       keys = jax.lax.with_sharding_constraint(keys, rows)
-      ids = draw_ids(prior, keys, labels).reshape(-1, *self.prior.grid)
+      ids = sample(self.prior, prior, keys, labels, sampling)
+      ids = ids.reshape(-1, *self.prior.grid)
       images = self.tokenizer.apply(tokenizer, ids, method="decode")
       return to_uint8(images)
 
@@ -298,13 +269,3 @@ class Model(Trained):
       )
 
     return run
-
-  def _check_decode_steps(self, steps):
-    if steps is None:
-      return
-    if self.prior.exact:
-      raise ArgumentError(
-        f"decode_steps {steps} is for maskgit priors; this one is a "
-        f"{self.config.prior.kind}, which draws one id at a time"
-      )
-    checked_whole("decode_steps", steps, 1, self.prior.length)

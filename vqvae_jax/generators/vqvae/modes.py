@@ -31,6 +31,7 @@ from vqvae_jax.generators.labels import labels_of
 from vqvae_jax.generators.plan import Plan, Sources, run_images
 from vqvae_jax.generators.vqvae.model import Model
 from vqvae_jax.pixels import to_float, to_uint8
+from vqvae_jax.priors import sample
 from vqvae_jax.sharding import split as split_rows
 
 # What the keys of images are folded with: numbers of no position.
@@ -71,8 +72,8 @@ def make_plan(config: SampleConfig, model: Model | BaselineModel) -> Plan:
 
 def _prior(config, model, labels):
   del labels
-  rule, settings = _rule(config, model)
-  draw = model.sampler(**rule)
+  options, settings = _sampling(config, model)
+  draw = model.sampler(**options)
 
   def make_block(numbers, labels):
     return draw(config.seed, int(numbers[0]), labels)
@@ -116,8 +117,8 @@ def _mix(config, model, labels):
 
 
 def _inpaint(config, model, labels):
-  rule, settings = _rule(config, model)
-  draw = model.id_sampler(**rule)
+  options, settings = _sampling(config, model)
+  sampling = model.sampling(**options)
   rows, columns = model.prior.grid[:2]
   side = math.sqrt(config.share)
   height, width = math.ceil(side * rows), math.ceil(side * columns)
@@ -145,13 +146,15 @@ def _inpaint(config, model, labels):
       inside = (down >= 0) & (down < height) & (across >= 0) & (across < width)
       return inside.reshape(rows, columns, *(1,) * (ids.ndim - 3))
 
-    hidden = jnp.broadcast_to(jax.vmap(rectangle)(keys), ids.shape)
-    drawn = draw(
+    mask = jnp.broadcast_to(jax.vmap(rectangle)(keys), ids.shape)
+    drawn = sample(
+      model.prior,
       prior,
       keys,
       labels,
+      sampling,
       known=ids.reshape(len(ids), -1),
-      hidden=hidden.reshape(len(ids), -1),
+      mask=mask.reshape(len(ids), -1),
     )
     return drawn.reshape(ids.shape)
 
@@ -172,16 +175,16 @@ def _reconstruct(config, model):
   )
 
 
-def _rule(config, model):
-  """How the prior draws, and what goes on record of it."""
-  rule = {
+def _sampling(config, model):
+  """Options of `Sampling`, and what the record says of them."""
+  options = {
     "temperature": config.temperature,
     "top_k": config.top_k,
     "top_p": config.top_p,
     "guidance": model.resolve_guidance(config.guidance),
     "decode_steps": config.decode_steps,
   }
-  return rule, {"weights": _weights(model, prior=True), **rule}
+  return options, {"weights": _weights(model, prior=True), **options}
 
 
 def _varied(config, model, vary, labels, *, count, prior=False):

@@ -17,8 +17,8 @@ from vqvae_jax.priors import (
   PixelCNNPrior,
   Prior,
   TransformerPrior,
-  draw_hidden,
-  hidden_share,
+  draw_mask,
+  mask_ratio,
   prior_loss,
 )
 
@@ -184,7 +184,7 @@ class MaskedPriorTask(PriorTask):
     del codebook
     drop_key, share_key, hidden_key = jax.random.split(key, 3)
     even = jax.random.uniform(share_key, inputs["label"].shape)
-    hidden = draw_hidden(hidden_key, hidden_share(even), self.model.length)
+    hidden = draw_mask(hidden_key, mask_ratio(even), self.model.length)
     nats = self._hidden_nats(
       params, inputs, hidden, train=True, rngs={"dropout": drop_key}
     )
@@ -198,7 +198,7 @@ class MaskedPriorTask(PriorTask):
     def nats(number):
       even = jnp.full(inputs["label"].shape, (number + 0.5) / EVALUATED)
       key = jax.random.fold_in(jax.random.key(0), number)
-      hidden = draw_hidden(key, hidden_share(even), self.model.length)
+      hidden = draw_mask(key, mask_ratio(even), self.model.length)
       return self._hidden_nats(variables["params"], inputs, hidden)
 
     nats = jax.lax.map(nats, jnp.arange(EVALUATED)).mean(axis=0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vqvae_jax.study.statistics import (
+from vqvae_jax.study.intervals import (
   Estimate,
   holm,
   interval,

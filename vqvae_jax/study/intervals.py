@@ -1,4 +1,4 @@
-"""Means over seeds, and what can be said of their differences."""
+"""Means over seeds with confidence intervals, and tests of differences."""
 
 import math
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Estimate(NamedTuple):
     low: lower end of the interval, -inf where the values do not give one.
     high: upper end, inf likewise.
     seeds: number of values.
-    p_value: two-sided, of the mean being zero; NaN where it is not asked.
+    p_value: two-sided p-value of the mean being zero; NaN without a test.
   """
 
   mean: float
@@ -32,28 +32,29 @@ class Estimate(NamedTuple):
     return math.isfinite(self.low) and math.isfinite(self.high)
 
   def within(self, least: float, most: float) -> "Estimate":
-    """The interval without what lies beyond the values that are possible.
+    """Returns the interval cut to the values that are possible.
 
-    It covers the mean as often as before, since no mean lies there.
+    It covers the mean as often as before, since no mean lies beyond them.
     """
     if not self.bounded:
       return self
     return self._replace(low=max(self.low, least), high=min(self.high, most))
 
   def without_interval(self) -> "Estimate":
-    """The mean alone."""
+    """Returns the mean alone."""
     return self._replace(low=-math.inf, high=math.inf, p_value=math.nan)
 
 
 def interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
-  """Mean and interval by Student's t ("The Probable Error of a Mean", 1908).
+  """Returns the mean and its interval by Student's t-distribution.
 
-  One value says nothing of its spread: its interval is the whole line. Equal
-  values have an interval of no width.
+  Student, "The Probable Error of a Mean", 1908. One value says nothing about
+  its spread, so its interval is unbounded. Equal values have an interval of
+  width zero.
 
   Args:
-    values: independent draws, one of each seed.
-    confidence: in (0, 1).
+    values: independent values, one of each seed.
+    confidence: level of the interval, in (0, 1).
 
   Raises:
     ValueError: if there is no value.
@@ -67,16 +68,16 @@ def interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
 
 
 def paired(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate:
-  """How much greater `a` is than `b`, pair by pair, with the paired t-test.
+  """Estimates the mean of `a - b` with the paired t-test.
 
   Args:
-    a: one value of each seed.
-    b: the other's, in the same order of seeds.
-    confidence: of the interval, in (0, 1).
+    a: values of one arm, one of each seed.
+    b: values of the other arm, in the same order of seeds.
+    confidence: level of the interval, in (0, 1).
 
   Returns:
-    With one pair the p-value is 1; where all differences are equal it is 0,
-    or 1 if they are 0.
+    The mean difference, its interval and its p-value. The p-value is 1 for a
+    single pair; where all differences are equal it is 0, or 1 if they are 0.
   """
   a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
   if a.shape != b.shape:
@@ -92,10 +93,11 @@ def paired(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate:
 
 
 def holm(p_values: ArrayLike) -> Float[np.ndarray, " m"]:
-  """P-values corrected for their number, in the order given.
+  """Returns p-values corrected for their number, in the order given.
 
-  Rejecting those below 0.05 errs anywhere with a probability of at most 0.05:
-  Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
+  If all hypotheses are true, the probability that any corrected p-value is
+  below 0.05 is at most 0.05. Holm, "A Simple Sequentially Rejective Multiple
+  Test Procedure", 1979.
   """
   p_values = np.asarray(p_values, np.float64)
   order = np.argsort(p_values, kind="stable")
@@ -107,7 +109,7 @@ def holm(p_values: ArrayLike) -> Float[np.ndarray, " m"]:
 
 
 def verdict(difference: Estimate) -> str:
-  """`gain` or `loss` where the interval excludes zero, else `no gain`."""
+  """Returns "gain" or "loss" if the interval excludes zero, else "no gain"."""
   if difference.low > 0:
     return "gain"
   return "loss" if difference.high < 0 else "no gain"
@@ -116,7 +118,9 @@ def verdict(difference: Estimate) -> str:
 def _mean_and_error(values):
   values = np.asarray(values, np.float64)
   if values.ndim != 1 or not len(values):
-    raise ValueError(f"values of shape {values.shape}: a list of one or more")
+    raise ValueError(
+      f"values of shape {values.shape} are not a list of at least one value"
+    )
   if np.ptp(values) == 0:
     # Their mean may differ from them in the last bit.
     return values, float(values[0]), 0.0
