@@ -150,7 +150,7 @@ def _notes(kind, owner, name):
 
   def flag_of(decider):
     holder = owner if hasattr(owner, decider) else kind
-    return checks.flag(holder, holder.decider(decider))
+    return checks.flag(holder, holder.DECIDERS.get(decider, decider))
 
   rule = rule_of(owner, name)
   means = rule.none_means

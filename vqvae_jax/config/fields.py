@@ -8,13 +8,14 @@ and defaults are derived from the rules.
 import dataclasses
 import functools
 import math
+import operator
 import types
 from collections.abc import Callable, Mapping
 from typing import (
   Any,
   ClassVar,
   Literal,
-  Self,
+  TypeVar,
   Union,
   get_args,
   get_origin,
@@ -129,7 +130,7 @@ class Setting:
   def kind(self) -> Any:
     """Type of the value; generators are looked up now."""
     if self.declared is generators.GeneratorName:
-      return Literal[tuple(generators.REGISTERED)]
+      return operator.getitem(Literal, tuple(generators.REGISTERED))
     return self.declared
 
   @property
@@ -143,12 +144,17 @@ class Setting:
     return get_args(self.kind)[0] if self.is_list else self.kind
 
 
+AnySettings = TypeVar("AnySettings", bound="Settings")
+
+
 class Settings:
   """Base of all dataclasses of settings, which are checked when made."""
 
   PREFIX: ClassVar[str] = ""
   # The heading of the fields in help.
   HEADING: ClassVar[str] = ""
+  # The fields that decide where rules name a setting that the class lacks.
+  DECIDERS: ClassVar[Mapping[str, str]] = {}
 
   def __post_init__(self):
     for one in settings_of(type(self)).values():
@@ -164,20 +170,11 @@ class Settings:
   def check_together(self):
     """Raises `ConfigError` if settings do not fit each other."""
 
-  @classmethod
-  def decider(cls, name: str) -> str:
-    """Name of the field that decides where a rule names `name`."""
-    return name
-
-  def decided(self, name: str) -> tuple[Any, ...]:
-    """The values of the setting that a rule names `name`."""
-    return (getattr(self, name),)
-
   def limit(self, path: str) -> str | None:
     """Returns why a value is replaced by a smaller one, or None."""
     del path
 
-  def with_defaults(self, **deciders: str) -> Self:
+  def with_defaults(self: AnySettings, **deciders: str) -> AnySettings:
     """Returns the settings with the values that `None` stands for.
 
     Args:

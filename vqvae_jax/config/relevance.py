@@ -39,9 +39,10 @@ def check(config: Settings, given: Iterable[str]):
       raise ConfigError(f"{start} nothing {limited}")
     for decider, wanted in conditions(type(config), path):
       where = owner if hasattr(owner, decider) else config
-      found = where.decided(decider)
+      found = getattr(where, decider)
+      found = found if isinstance(found, tuple) else (found,)
       if not any(matches(wanted, one) for one in found):
-        flag = checks.flag(where, where.decider(decider))
+        flag = checks.flag(where, where.DECIDERS.get(decider, decider))
         raise ConfigError(f"{start} nothing {_with(flag, found, wanted)}")
 
 

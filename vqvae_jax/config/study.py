@@ -41,6 +41,7 @@ class StudyConfig(DataSettings):
   """
 
   HEADING: ClassVar[str] = "study"
+  DECIDERS: ClassVar[dict[str, str]] = {"model": "generators"}
 
   # The number of real images, a class-balanced choice by seed. They include the
   # validation images: of 1000 images, 800 are for training and 200 for
@@ -97,21 +98,14 @@ class StudyConfig(DataSettings):
         f"{' '.join(self.generators)}"
       )
     # What the runs of train.py would refuse, before the first of them.
-    for model in self.decided("model"):
+    for model in self.model:
       self.run_config(0, "", model)
 
-  @classmethod
-  def decider(cls, name: str) -> str:
-    """Returns `generators`, which decide about the models."""
-    return "generators" if name == "model" else name
-
-  def decided(self, name: str) -> tuple[str, ...]:
-    """Returns the models of the generators."""
-    if name != "model":
-      return super().decided(name)
-    return tuple(
-      dict.fromkeys(name.partition("-")[0] for name in self.generators)
-    )
+  @property
+  def model(self) -> tuple[str, ...]:
+    """The models of the generators, each once."""
+    names = (name.partition("-")[0] for name in self.generators)
+    return tuple(dict.fromkeys(names))
 
   def limit(self, path: str) -> str | None:
     """Returns to what --quick shortens a setting, or None."""
