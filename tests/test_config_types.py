@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Literal, get_args, get_origin
 
 import pytest
 
@@ -31,7 +31,7 @@ KINDS = (
   StudyConfig,
 )
 FIELDS = [
-  (kind, field, get_type_hints(kind)[field.name])
+  (kind, field, fields.hints_of(kind)[field.name])
   for kind in KINDS
   for field in dataclasses.fields(kind)
 ]

@@ -22,7 +22,7 @@ _GO = b"go\n"
 _LISTED = 5
 
 
-def meet(coordinator: str, count: int, index: int, wait: float) -> None:
+def meet(coordinator: str, count: int, index: int, wait: int | float) -> None:
   """Returns once all processes have come.
 
   Args:

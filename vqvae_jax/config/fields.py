@@ -7,6 +7,7 @@ and defaults are derived from the rules.
 
 import dataclasses
 import functools
+import inspect
 import math
 import operator
 import types
@@ -19,7 +20,6 @@ from typing import (
   Union,
   get_args,
   get_origin,
-  get_type_hints,
 )
 
 from vqvae_jax.config import checks, generators
@@ -86,7 +86,7 @@ class Rule:
     low, high = self.within[1:-1].split(",")
     return float(low), float(high)
 
-  def allows(self, value: float) -> bool:
+  def allows(self, value: int | float) -> bool:
     """Returns whether a number lies in the interval; nan never does."""
     low, high = self.bounds
     above = low < value or (low == value and self.within[0] == "[")
@@ -150,6 +150,9 @@ AnySettings = TypeVar("AnySettings", bound="Settings")
 class Settings:
   """Base of all dataclasses of settings, which are checked when made."""
 
+  # The rules check all values, with messages for users. A type checker that
+  # runs with the code must not refuse them before.
+  __no_type_check__ = True
   PREFIX: ClassVar[str] = ""
   # The heading of the fields in help.
   HEADING: ClassVar[str] = ""
@@ -208,10 +211,18 @@ def group(kind: type[Settings], only: Mapping[str, Wanted]) -> Any:
   return dataclasses.field(default_factory=kind, metadata=metadata)
 
 
+def hints_of(kind: type) -> dict[str, Any]:
+  """Returns the types of all fields of a class, as they are declared."""
+  found = {}
+  for base in reversed(kind.__mro__):
+    found |= inspect.get_annotations(base, eval_str=True)
+  return found
+
+
 @functools.cache
 def settings_of(kind: type[Settings]) -> dict[str, Setting]:
   """Returns the fields that hold values, by name."""
-  hints = get_type_hints(kind, include_extras=True)
+  hints = hints_of(kind)
   groups = groups_of(kind)
   found = {}
   for field in dataclasses.fields(kind):
@@ -236,7 +247,7 @@ def settings_of(kind: type[Settings]) -> dict[str, Setting]:
 @functools.cache
 def groups_of(kind: type[Settings]) -> dict[str, type[Settings]]:
   """Returns the fields that hold other settings: their classes, by name."""
-  hints = get_type_hints(kind)
+  hints = hints_of(kind)
   return {
     field.name: hints[field.name]
     for field in dataclasses.fields(kind)

@@ -21,22 +21,14 @@ from etils import epath
 from vqvae_jax import config as cfg
 from vqvae_jax import files
 from vqvae_jax.config import from_step
+from vqvae_jax.config.fields import of_command
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ConfigError, RunError, UserError
 from vqvae_jax.files import expand, is_remote, pretty_json, read_json, replace
 from vqvae_jax.training.checkpoints import latest_step
 
-# Of one command, not of the run.
-_OF_A_COMMAND = (
-  "workdir",
-  "resume",
-  "from_step",
-  "plan",
-  "multihost",
-  "coordinator",
-  "num_processes",
-  "process_index",
-)
+# Fields of one command, not of the run.
+_OF_A_COMMAND = of_command(cfg.Config)
 # What a resumed run may change: how long, how often, and where things are.
 # The images are known by their digest, and `augment` by what `auto` came to.
 CHANGEABLE = {
