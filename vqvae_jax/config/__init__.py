@@ -7,6 +7,7 @@ when the dataclass is made, long before any training.
 """
 
 from vqvae_jax.config.baseline import BaselineConfig
+from vqvae_jax.config.fields import Settings
 from vqvae_jax.config.prior import PriorConfig
 from vqvae_jax.config.sampling import SampleConfig
 from vqvae_jax.config.stage import StageConfig
@@ -18,6 +19,10 @@ from vqvae_jax.config.tokenizer import (
   resolve_stride,
 )
 from vqvae_jax.config.training import Config, from_dict
+
+# Only type checkers that change classes as they are made read this mark. Later
+# it would hide the types of the fields from `typing.get_type_hints`.
+del Settings.__no_type_check__
 
 __all__ = [
   "MAX_DEFAULT_IDS",

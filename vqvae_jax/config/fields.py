@@ -150,8 +150,8 @@ AnySettings = TypeVar("AnySettings", bound="Settings")
 class Settings:
   """Base of all dataclasses of settings, which are checked when made."""
 
-  # The rules check all values, with messages for users. A type checker that
-  # runs with the code must not refuse them before.
+  # The rules check all values, with messages for users, so a type checker that
+  # runs with the code leaves these classes alone. See also `config.__init__`.
   __no_type_check__ = True
   PREFIX: ClassVar[str] = ""
   # The heading of the fields in help.
