@@ -28,7 +28,8 @@ from vqvae_jax.data import load_data
 from vqvae_jax.files import expand
 from vqvae_jax.generators import load
 from vqvae_jax.runs import train
-from vqvae_jax.study.judges import SIMPLE, Part, predict, train_judge
+from vqvae_jax.study.fitting import SIMPLE, predict, train_classifier
+from vqvae_jax.study.parts import Part
 
 KINDS = ("transformer", "pixelcnn", "maskgit")
 BLOCK = 250
@@ -116,8 +117,8 @@ def main():
   data = load_data(mnist, ("train", "validation", "test"))
   parts = [data[name] for name in ("train", "validation")]
   print("training the CNN that reads the digits", flush=True)
-  judge = train_judge(
-    SIMPLE,
+  judge = train_classifier(
+    dataclasses.replace(SIMPLE, steps=options.judge_steps),
     [
       Part(
         np.concatenate([part.images for part in parts]),
@@ -126,7 +127,6 @@ def main():
     ],
     10,
     options.seed,
-    options.judge_steps,
   )
 
   def read(images, labels):

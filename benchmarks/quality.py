@@ -24,9 +24,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from vqvae_jax.config import Config
 from vqvae_jax.data import load_data
-from vqvae_jax.study.gates import nearest
+from vqvae_jax.study.fitting import SIMPLE, predict, train_classifier
 from vqvae_jax.study.generators import read_set
-from vqvae_jax.study.judges import SIMPLE, Part, predict, train_judge
+from vqvae_jax.study.parts import Part
+from vqvae_jax.study.quality import nearest
 
 # Unseen real digits whose nearest training image is looked for.
 UNSEEN = 500
@@ -50,7 +51,8 @@ class Options:
 
 def train(images, labels, steps, seed):
   """A classifier of digits: uint8 images to labels."""
-  params = train_judge(SIMPLE, [Part(images, labels)], 10, seed, steps)
+  spec = dataclasses.replace(SIMPLE, steps=steps)
+  params = train_classifier(spec, [Part(images, labels)], 10, seed)
   return lambda images: predict(SIMPLE, params, images).argmax(axis=1)
 
 

@@ -322,7 +322,7 @@ def test_the_likeliest_id_is_not_chosen_among_several():
     (StudyConfig, "--generators vae --prior.steps=9", "--generators=vqvae"),
     (StudyConfig, "--generators vqvae-mix --baseline.steps=9", "--generators"),
     (StudyConfig, "--quick --seeds=5", "--seeds 5 would change nothing with"),
-    (StudyConfig, "--quick --judges tuned simple", "which takes tuned"),
+    (StudyConfig, "--quick --classifiers tuned simple", "which takes tuned"),
     (StudyConfig, "--quick --prior.steps=999", "--quick, which takes 300"),
   ],
 )
@@ -342,7 +342,7 @@ def test_flags_that_other_flags_make_idle_are_refused(kind, args, said):
     (StudyConfig, "--generators vqvae-mix --tokenizer.steps=9"),
     (StudyConfig, "--generators beta_vae --baseline.beta=2"),
     (StudyConfig, "--generators vae-walk --baseline.likelihood=gaussian"),
-    (StudyConfig, "--quick --seeds=1 --judges tuned --primary=dcgan"),
+    (StudyConfig, "--quick --seeds=1 --classifiers tuned --primary=dcgan"),
   ],
 )
 def test_settings_that_matter_are_kept(kind, args):

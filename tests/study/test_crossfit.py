@@ -1,11 +1,14 @@
-"""Folds and the judges that did not see them."""
+"""Folds, and the classifiers that did not see them."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.study import crossfit
-from vqvae_jax.study.judges import SIMPLE
+from vqvae_jax.study.fitting import SIMPLE
+from vqvae_jax.study.images import Images
 
 
 @pytest.mark.parametrize("k", [2, 3])
@@ -55,26 +58,26 @@ def test_a_class_of_one_group_is_an_error():
     crossfit.folds(labels, groups=groups)
 
 
-def test_judges_read_what_they_did_not_see():
-  """Labels without rhyme or reason: known to who saw them, and guessed else."""
+def test_classifiers_know_what_they_saw_and_guess_the_rest():
+  """The labels are random, so only images that were seen can be classified."""
   rng = np.random.default_rng(0)
-  images = rng.integers(256, size=(40, 8, 8, 1)).astype(np.uint8)
-  labels = np.arange(40) % 2
+  pixels = rng.integers(256, size=(40, 8, 8, 1)).astype(np.uint8)
+  images = Images(pixels, np.arange(40) % 2)
+  spec = dataclasses.replace(SIMPLE, steps=100)
   told = []
   fitted = crossfit.cross_fit(
-    SIMPLE,
+    spec,
     images,
-    labels,
+    crossfit.folds(images.labels),
     2,
     seed=0,
-    steps=100,
     on_progress=lambda *args: told.append(args[:2]),
   )
   assert told == [(0, 50), (0, 100), (1, 50), (1, 100)]
-  logits = crossfit.cross_fitted_logits(SIMPLE, fitted, images)
-  right = logits.argmax(-1) == labels
-  for judge in (0, 1):
-    assert right[judge][fitted.fold != judge].mean() > 0.95
-  # Each image by the judge that did not see it.
+  logits = fitted.logits(images.images)
+  right = logits.argmax(-1) == images.labels
+  for one in (0, 1):
+    assert right[one][fitted.fold != one].mean() > 0.95
+  # Each image is classified by the one that did not see it.
   unseen = logits[fitted.fold, np.arange(40)]
-  assert (unseen.argmax(-1) == labels).mean() < 0.8
+  assert (unseen.argmax(-1) == images.labels).mean() < 0.8

@@ -74,7 +74,7 @@ def test_one_pair_and_equal_differences_warn_of_nothing(a, b, expected):
 def test_pairs_and_values_must_be_there():
   with pytest.raises(ValueError, match="are not pairs"):
     paired([1.0, 2.0], [1.0])
-  with pytest.raises(ValueError, match="one or more"):
+  with pytest.raises(ValueError, match="not a list of at least one value"):
     interval([])
 
 

@@ -9,9 +9,11 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 from PIL import Image
-from report_cases import EVIL, GATE, results, swept, write
+from report_cases import CHECKS, EVIL, results, swept, write
 
-from vqvae_jax.study import report, report_pages, report_text
+from vqvae_jax.study.report import blocks, text
+from vqvae_jax.study.report import write as writer
+from vqvae_jax.study.report.html import to_html
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_results_csv(tmp_path):
   write(tmp_path, results())
   text = (tmp_path / "results.csv").read_text()
   assert text.splitlines()[0] == (
-    "arm,generator,multiplier,judge,seed,split,accuracy,balanced_accuracy,seconds"
+    "arm,generator,multiplier,classifier,seed,split,accuracy,balanced_accuracy,seconds"
   )
   rows = list(csv.DictReader(io.StringIO(text)))
   assert len(rows) == 18
@@ -102,7 +104,7 @@ def test_results_csv(tmp_path):
     "arm": "classical+vqvae",
     "generator": "vqvae",
     "multiplier": "10.0",
-    "judge": "simple",
+    "classifier": "simple",
     "seed": "2",
     "split": "test",
     "accuracy": repr(94.8 / 100),
@@ -226,9 +228,9 @@ def test_sheets_are_named(tmp_path):
 
 def test_files_are_renamed_into_place(tmp_path, monkeypatch):
   written = []
-  replace = report.replace
+  replace = writer.replace
   monkeypatch.setattr(
-    report, "replace", lambda p, c: (written.append(p), replace(p, c))
+    writer, "replace", lambda p, c: (written.append(p), replace(p, c))
   )
   write(tmp_path, results())
   there = {p for p in tmp_path.rglob("*") if p.is_file()}
@@ -239,15 +241,15 @@ def test_files_are_renamed_into_place(tmp_path, monkeypatch):
 
 
 def test_pages_align_numbers():
-  table = report_pages.Table(["a", "b"], [["x", "-0.10 [-1.0, +2.0]"]])
-  text = report_pages.to_html([report_pages.Heading("t", 1), table])
+  table = blocks.Table(["a", "b"], [["x", "-0.10 [-1.0, +2.0]"]])
+  text = to_html([blocks.Heading("t", 1), table])
   assert '<td class="number">-0.10 [-1.0, +2.0]</td>' in text
 
 
 def test_sweep_has_its_own_table(tmp_path):
   write(tmp_path, swept())
   text = (tmp_path / "report.md").read_text()
-  arms, sweep = text.split("<summary>Accuracy against multiplier")
+  arms, sweep = text.split("<summary>Accuracy by multiplier")
   assert "61.33" in sweep and "61.33" not in arms
   assert (tmp_path / "pictures/sweep_simple.svg").exists()
 
@@ -267,11 +269,11 @@ def test_sweep_has_its_own_table(tmp_path):
   ],
 )
 def test_titles_do_not_tell_where_a_data_set_lies(dataset, name):
-  assert report_text.dataset_name(dataset) == name
+  assert text.dataset_name(dataset) == name
 
 
 def test_large_numbers_have_separators(tmp_path):
-  write(tmp_path, results(), gates=[GATE | {"count": 12345}])
+  write(tmp_path, results(), checks=[CHECKS | {"count": 12345}])
   text = (tmp_path / "report.md").read_text()
   assert "| vqvae | 12,345 |" in text
   assert "| prior.steps | 2,000 |" in text

@@ -4,7 +4,15 @@ import math
 
 import browser
 import pytest
-from report_cases import EVIL, GATE, NAMES, SETTINGS, make_sheets, result, write
+from report_cases import (
+  CHECKS,
+  EVIL,
+  NAMES,
+  SETTINGS,
+  make_samples,
+  result,
+  write,
+)
 
 WIDTHS = (1280, 400)
 LONG = "x" * 60
@@ -85,7 +93,7 @@ MEASURE = r"""
       if (Math.abs((r.top + r.bottom) / 2 - middle) > 3) say("off its row", li);
     });
   }
-  return {wrong, drawings, sheets: names.length};
+  return {wrong, drawings, grids: names.length};
 })()
 """
 # The least contrast of any text against the page, after WCAG 2.
@@ -146,12 +154,12 @@ def sweep(generator, num_classes=2):
 
 def case(generators, found, class_names=NAMES, **changes):
   """Arguments of a report."""
-  gates = [GATE | {"generator": g, "count": 10000} for g in generators]
+  checks = [CHECKS | {"generator": g, "count": 10000} for g in generators]
   return {
     "settings": SETTINGS | {"primary": generators[0]},
     "found": found,
-    "gates": gates,
-    "sheets": make_sheets(class_names, generators),
+    "checks": checks,
+    "samples": make_samples(class_names, generators),
     "class_names": class_names,
   } | changes
 
@@ -172,7 +180,7 @@ def cases():
     "every generator, two classifiers",
     case(
       everything,
-      runs(everything) + runs(everything, judge="tuned") + sweep("vqvae"),
+      runs(everything) + runs(everything, classifier="tuned") + sweep("vqvae"),
     ),
   )
   yield "many classes", case(SOME, runs(SOME, 60), many)
@@ -190,7 +198,7 @@ def cases():
   nothing = {"accuracy": math.nan, "balanced_accuracy": math.nan}
   nothing |= {"auroc": math.nan, "recall": [math.nan] * 2}
   yield "no numbers", case(SOME, runs(SOME, **nothing))
-  yield "no runs", case(SOME, [], gates=[], sheets={}, choices={})
+  yield "no runs", case(SOME, [], checks=[], samples={}, choices={})
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +228,7 @@ def test_reports_fit(page, tmp_path, name):
     assert page.complaints() == [f"request: {url}"]
     if name == "usual":
       # What is measured is there.
-      assert (found["drawings"], found["sheets"]) == (1, 9)
+      assert (found["drawings"], found["grids"]) == (1, 9)
 
 
 def test_reports_are_legible_by_day_and_by_night(page, tmp_path):

@@ -5,17 +5,16 @@ import math
 
 import numpy as np
 import pytest
-from report_cases import EVIL, GATE, NAMES, SCORES, results, swept
+from report_cases import CHECKS, EVIL, NAMES, SCORES, results, swept, write
 from scipy import stats
 
-from vqvae_jax.study import report, report_gates, report_numbers
-from vqvae_jax.study import report_tables as tables
+from vqvae_jax.study.report import numbers, quality, tables
 
-PRIMARY = report_numbers.Primary("classical+vqvae")
+PRIMARY = numbers.Primary("classical+vqvae")
 
 
-def summarise(found, split="test", multiplier=10):
-  rows = report_numbers.summarise(found, split, multiplier, PRIMARY)
+def summarise(found, split="test", multiplier=10.0):
+  rows = numbers.summarise(found, split, multiplier, PRIMARY)
   return {row.arm: row for row in rows if row.main}, rows
 
 
@@ -58,14 +57,15 @@ def test_numbers_of_the_arms():
     "verdict",
     "difference, points",
     "accuracy, %",
-    "p",
+    "p-value",
     "worst class, recall %",
     "AUROC",
   ]
   assert found["verdict"] == "gain over real"
-  seconds = cells(tables.seconds_table(every, [GATE]), "real+vqvae")
+  table = tables.seconds_table(every, [CHECKS])
+  seconds = cells(table, "real+vqvae")
   assert list(seconds.values())[1:] == ["\u00d710", "simple", "3", "11", "33"]
-  checks = cells(tables.seconds_table(every, [GATE]), "quality checks of vqvae")
+  checks = cells(table, "quality checks of vqvae")
   assert list(checks.values())[3:] == ["1", "2", "2"]
   order = [row.arm for row in every]
   assert order == [
@@ -77,8 +77,10 @@ def test_numbers_of_the_arms():
 
 def test_all_but_the_primary_are_corrected_over_both_judges():
   tuned = {arm: SCORES[arm] for arm in ("classical", "classical+vqvae")}
-  _, every = summarise(results() + results(tuned, judge="tuned"))
-  compared = {(r.judge, r.arm): r.comparison for r in every if r.comparison}
+  _, every = summarise(results() + results(tuned, classifier="tuned"))
+  compared = {
+    (r.classifier, r.arm): r.comparison for r in every if r.comparison
+  }
   primary = compared.pop(("simple", "classical+vqvae"))
   assert primary.primary and math.isnan(primary.adjusted)
   # Five others: the other judge's comparison of the same arms is one.
@@ -92,13 +94,13 @@ def test_all_but_the_primary_are_corrected_over_both_judges():
   )
 
 
-def test_verdicts():
-  rows, every = summarise(results())
+def test_verdicts(tmp_path):
+  rows, _ = summarise(results())
   # +0.4, +0.2, -0.2: the interval includes zero.
-  assert rows["classical+vqvae"].comparison.verdict == "no gain"
-  assert rows["real+vqvae"].comparison.verdict == "gain"
-  assert rows["vqvae"].comparison.verdict == "loss"
-  found = report.primary_verdict(every, "test", PRIMARY)
+  assert rows["classical+vqvae"].comparison.verdict == "no gain over classical"
+  assert rows["real+vqvae"].comparison.verdict == "gain over real"
+  assert rows["vqvae"].comparison.verdict == "loss against real"
+  found = write(tmp_path, results())
   assert found.headline == "No measurable gain."
   assert found.sentence == (
     "Adding generated images (`classical+vqvae` against `classical`) changed "
@@ -120,15 +122,15 @@ def test_a_gain_that_correction_takes_away():
     compared.difference.low > 0
     and compared.difference.p_value < 0.05 < compared.adjusted
   )
-  assert compared.verdict == "no gain after correction"
+  assert compared.verdict == "no gain over real after correction"
   found = compared.difference
   fallen = found._replace(mean=-found.mean, low=-found.high, high=-found.low)
   lost = dataclasses.replace(compared, difference=fallen)
-  assert lost.verdict == "loss, not certain after correction"
+  assert lost.verdict == "loss against real, not certain after correction"
   # The same numbers as the primary comparison stand.
   scores = {"classical": scores["real"], "classical+vqvae": scores["vqvae"]}
   rows, _ = summarise(results(scores))
-  assert rows["classical+vqvae"].comparison.verdict == "gain"
+  assert rows["classical+vqvae"].comparison.verdict == "gain over classical"
 
 
 def test_only_common_seeds_are_paired():
@@ -164,12 +166,12 @@ def test_every_mean_has_its_interval():
   row = cells(tables.arms_tables(every, NAMES)[0], "real")
   assert row["accuracy, %"] == "91.00 [88.52, 93.48]"
   assert row["AUROC"] == "0.9100 [0.8852, 0.9348]"
-  assert "balanced, %" not in row
+  assert "balanced accuracy, %" not in row
   # Where classes are not balanced, that is another figure.
   found[0]["balanced_accuracy"] = 0.87
   _, every = summarise(found)
   row = cells(tables.arms_tables(every, NAMES)[0], "real")
-  assert row["balanced, %"] == "90.00 [83.43, 96.57]"
+  assert row["balanced accuracy, %"] == "90.00 [83.43, 96.57]"
 
 
 def test_intervals_stay_where_values_can_be():
@@ -198,8 +200,8 @@ def test_no_table_is_wider_than_seven_columns():
     "verdict",
     "difference, points",
     "accuracy, %",
-    "balanced, %",
-    "p",
+    "balanced accuracy, %",
+    "p-value",
   ]
   assert further.header == [
     "arm",
@@ -233,8 +235,8 @@ def test_settings_are_as_people_write_them():
 
 
 def test_gates_are_means_over_seeds():
-  other = GATE | {"seed": 1, "label_agreement": 0.8, "duplicate_ids": 0.5}
-  (row,) = report_gates.sets_table([GATE, other]).rows
+  other = CHECKS | {"seed": 1, "label_agreement": 0.8, "duplicate_ids": 0.5}
+  (row,) = quality.sets_table([CHECKS, other]).rows
   # No column for what is known of no generator.
   assert row == [
     "vqvae",
@@ -244,7 +246,7 @@ def test_gates_are_means_over_seeds():
     "50.0 %",
     "label 6, copy 2",
   ]
-  pixels, features = report_gates.nearest_table([GATE]).rows
+  pixels, features = quality.nearest_table([CHECKS]).rows
   assert pixels == [
     "vqvae",
     "pixels",

@@ -1,4 +1,4 @@
-"""The drawings and the sheets of the report: what they show, in numbers."""
+"""The plots and the sample grids of the report show the right numbers."""
 
 import math
 import re
@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from report_cases import results, swept
 
-from vqvae_jax.study import report_plots, report_sheets, report_svg
 from vqvae_jax.study.intervals import Estimate
-from vqvae_jax.study.report_numbers import Primary, summarise
+from vqvae_jax.study.report import grids, plots, svg
+from vqvae_jax.study.report.numbers import Primary, summarise
 
 MNIST = {
   "real": 95.90,
@@ -39,7 +39,7 @@ def rows_of(scores):
     plain = ("real", "repeated", "classical")
     arm = result["arm"]
     result["generator"] = "" if arm in plain else arm.rpartition("+")[2]
-  return summarise(found, "test", 10, Primary("classical+vqvae"))
+  return summarise(found, "test", 10.0, Primary("classical+vqvae"))
 
 
 def around(mean):
@@ -47,13 +47,13 @@ def around(mean):
 
 
 def test_an_outlier_does_not_rule_the_axis():
-  (low, high), cut = report_plots.axis_range(estimates(MNIST.values()))
+  (low, high), cut = plots.axis_range(estimates(MNIST.values()))
   assert cut
   # All others, from vae's lower end to classical+vqvae's upper one.
   assert low == pytest.approx(94.96 - 0.04 * 2.93)
   assert high == pytest.approx(97.89 + 0.04 * 2.93)
   others = [mean for mean in MNIST.values() if mean != 83.84]
-  assert report_plots.axis_range(estimates(others)) == ((low, high), False)
+  assert plots.axis_range(estimates(others)) == ((low, high), False)
 
 
 @pytest.mark.parametrize("place", [0, 5, 11])
@@ -62,7 +62,7 @@ def test_outliers_anywhere(place, far):
   means = list(MNIST.values())
   means[9] = 96.0
   means[place] = far
-  (low, _), cut = report_plots.axis_range(estimates(means))
+  (low, _), cut = plots.axis_range(estimates(means))
   assert cut and low > 94
 
 
@@ -79,20 +79,20 @@ def test_outliers_anywhere(place, far):
   ],
 )
 def test_what_is_no_outlier_stays(means, half, span):
-  found, cut = report_plots.axis_range(estimates(means, half))
+  found, cut = plots.axis_range(estimates(means, half))
   assert found == pytest.approx(span) and not cut
 
 
 def test_one_wide_interval_does_not_rule_the_axis():
   found = estimates((95, 95.5, 96, 96.5, 97))
   found[2] = found[2]._replace(low=0.4, high=0.98)
-  (low, high), cut = report_plots.axis_range(found)
+  (low, high), cut = plots.axis_range(found)
   assert cut and 94 < low < 95 and 98 < high < 98.5
 
 
 def test_marks_lie_at_their_values():
   rows = rows_of({arm: around(mean) for arm, mean in MNIST.items()})
-  plot = report_plots.arms_plot(rows, "arms", "Accuracy")
+  plot = plots.arms_plot(rows, "arms", "Accuracy")
   assert "The axis is cut" in plot.title
   for drawing in (plot.wide, plot.narrow):
     groups = re.findall(r'<g class="(\w+)">(.*?)</g>', drawing)
@@ -124,27 +124,29 @@ def test_marks_lie_at_their_values():
 
 
 def test_a_plot_without_numbers_is_none():
-  assert report_plots.arms_plot([], "a", "t") is None
+  assert plots.arms_plot([], "a", "t") is None
   rows = rows_of({"real": (math.nan,) * 3})
-  assert report_plots.arms_plot(rows, "a", "t") is None
-  assert report_plots.sweep_plot(rows, "a", "t") is None
+  assert plots.arms_plot(rows, "a", "t") is None
+  assert plots.sweep_plot(rows, "a", "t") is None
   rows = rows_of({"real": (math.nan,) * 3, "vqvae": (50, math.nan, math.nan)})
-  plot = report_plots.arms_plot(rows, "a", "t")
+  plot = plots.arms_plot(rows, "a", "t")
   assert "nan" not in plot.wide and "inf" not in plot.wide
   assert ">50.00</text>" in plot.wide
 
 
-def test_sweeps_are_drawn_upright():
-  rows = summarise(swept(), "test", 10, Primary("classical+vqvae"))
-  plot = report_plots.sweep_plot(rows, "sweep", "t")
-  curve = re.search(r'<path d="M([^"]*)" class="bar series"', plot.wide)[1]
-  points = np.array([p.split() for p in curve.split("L")], float)
-  # 61.3 of x1, 95.5 of x10, 71.3 of x50: more is higher, so y is smaller.
-  assert points.shape == (3, 2)
-  assert points[1, 1] < points[2, 1] < points[0, 1]
-  assert all(f"\u00d7{size}<" in plot.wide for size in (1, 10, 50))
-  for svg in (plot.wide, plot.narrow):
-    assert ">accuracy, %<" in svg and ">generated images per real image<" in svg
+def test_sweeps_have_a_line_for_each_multiplier():
+  rows = summarise(swept(), "test", 10.0, Primary("classical+vqvae"))
+  plot = plots.sweep_plot(rows, "sweep", "t")
+  for drawing in (plot.wide, plot.narrow):
+    names = re.findall(r">(\u00d7\d+)</text>", drawing)
+    assert names == ["\u00d71", "\u00d710", "\u00d750"]
+    found = re.findall(r'class="mark" transform="translate\(([\d.]+)', drawing)
+    low, middle, high = (float(x) for x in found)
+    # 61.3 of x1, 95.5 of x10, 71.3 of x50: more is further to the right.
+    assert low < high < middle
+    share = (71.33 - 61.33) / (95.47 - 61.33)
+    assert (high - low) / (middle - low) == pytest.approx(share, abs=0.01)
+    assert ">classical+vqvae</text>" in drawing and "accuracy, %" in drawing
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ def test_sweeps_are_drawn_upright():
   ],
 )
 def test_ticks_are_round(span, most, expected):
-  assert report_svg.ticks(span, most) == pytest.approx(expected)
+  assert svg.Axis(*span, 0, 1).ticks(most) == pytest.approx(expected)
 
 
 def test_ticks_are_never_too_many():
@@ -165,7 +167,7 @@ def test_ticks_are_never_too_many():
   for low, width in zip(
     rng.uniform(0, 99, 200), 10 ** rng.uniform(-1, 2, 200), strict=True
   ):
-    found = report_svg.ticks((low, low + width), 6)
+    found = svg.Axis(low, low + width, 0, 1).ticks(6)
     assert 1 <= len(found) <= 6
     assert low - 1e-6 <= min(found) and max(found) <= low + width + 1e-6
 
@@ -174,7 +176,7 @@ def test_sheets_have_a_row_for_each_class():
   images = np.arange(9, dtype=np.uint8).reshape(9, 1, 1, 1).repeat(2, 1)
   # Two of class 0, none of class 1, seven of class 2.
   labels = np.array([0, 0] + [2] * 7)
-  sheet = report_sheets.by_class("t", images, labels, ["a", "b", "c"])
+  sheet = grids.by_class("t", images, labels, ["a", "b", "c"])
   assert sheet.row_names == ["a", "b", "c"]
   assert sheet.images[..., 0, 0, 0].tolist() == [
     [0, 1, 255, 255, 255, 255],
@@ -182,7 +184,7 @@ def test_sheets_have_a_row_for_each_class():
     [2, 3, 4, 5, 6, 7],
   ]
   many = [str(i) for i in range(1200)]
-  sheet = report_sheets.by_class("t", images, labels, many)
+  sheet = grids.by_class("t", images, labels, many)
   assert len(sheet.images) == 10 and "first 10 of 1,200" in sheet.text
 
 
@@ -191,13 +193,13 @@ def test_copies_stand_above_their_training_images():
   real = 100 + images
   nearest = np.arange(20)[::-1]
   distance = np.abs(np.arange(20) - 7.2)
-  sheet = report_sheets.copies("t", images, real, distance, nearest)
+  sheet = grids.copies("t", images, real, distance, nearest)
   shown = sheet.images[..., 0, 0, 0].astype(int)
   assert shown[0].tolist() == [7, 8, 6, 9, 5, 10, 4, 11]
   assert (shown[0] + shown[1] == 119).all()
   assert (shown[2] + shown[3] == 119).all()
   assert sheet.row_names == ("generated", "nearest real") * 2
   # Fewer images than places.
-  few = report_sheets.copies("t", images[:3], real, distance[:3], nearest[:3])
+  few = grids.copies("t", images[:3], real, distance[:3], nearest[:3])
   assert few.images.shape[:2] == (2, 8)
   assert (few.images[:, 3:] == 255).all()

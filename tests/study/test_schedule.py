@@ -19,19 +19,23 @@ def made():
   ("changes", "counts"),
   [
     # Three strengths, real, repeated; then alone, real+ and classical+; and two
-    # judges of halves.
+    # classifiers of halves.
     (
-      {"judges": ("simple",), "generators": ("vae",), "seeds": 1},
+      {"classifiers": ("simple",), "generators": ("vae",), "seeds": 1},
       {"simple": 5 + 3 + 2},
     ),
     (
-      {"judges": ("simple", "tuned"), "generators": ("vae", "ae"), "seeds": 3},
+      {
+        "classifiers": ("simple", "tuned"),
+        "generators": ("vae", "ae"),
+        "seeds": 3,
+      },
       {"simple": 3 * (5 + 6 + 2), "tuned": 3 * (3 + 6 + 4)},
     ),
-    # The first judge chooses the share; features are of the simple one.
+    # The first classifier chooses the share; features are of the simple one.
     (
       {
-        "judges": ("tuned",),
+        "classifiers": ("tuned",),
         "generators": ("vae",),
         "seeds": 2,
         "real_shares": (0.5, 0.7, 0.9),

@@ -74,7 +74,7 @@ def test_classes_that_are_absent_count_in_no_mean():
 
 
 def test_logits_of_another_shape_are_an_error():
-  with pytest.raises(ValueError, match=r"\(3, 2\) for 3 labels of 4"):
+  with pytest.raises(ValueError, match=r"\(3, 2\) do not fit 3 labels of 4"):
     score(np.zeros((3, 2)), np.zeros(3, int), 4)
-  with pytest.raises(ValueError, match="for 0 labels"):
+  with pytest.raises(ValueError, match="do not fit 0 labels"):
     score(np.zeros((0, 2)), np.zeros(0, int), 2)

@@ -8,10 +8,10 @@ from study_cases import schedule, settings
 
 from vqvae_jax.config import BaselineConfig, StudyConfig
 from vqvae_jax.errors import ConfigError, DataError, RunError
-from vqvae_jax.study import images
+from vqvae_jax.study import images, trials
 from vqvae_jax.study import seed as one_seed
-from vqvae_jax.study.arms import Arm, Images, arms, parts
-from vqvae_jax.study.judges import JUDGES
+from vqvae_jax.study.arms import GeneratorSpec, arms
+from vqvae_jax.study.images import Images
 
 
 @pytest.mark.parametrize(
@@ -62,10 +62,10 @@ def test_quick_shortens_and_never_lengthens():
   base = StudyConfig(quick=True, num_synthetic=100, seeds=5)
   quick = base.resolved()
   assert (quick.num_synthetic, quick.seeds) == (100, 2)
-  assert quick.judges == ("simple",)
+  assert quick.classifiers == ("simple",)
   for name in ("tokenizer", "prior", "baseline"):
     assert getattr(quick, name).steps < getattr(base, name).steps
-  assert quick.judge_steps < base.judge_steps
+  assert quick.classifier_steps < base.classifier_steps
   slow = dataclasses.replace(base, quick=False)
   # The first generator is the primary one.
   assert slow.resolved() == dataclasses.replace(slow, primary="vqvae")
@@ -80,10 +80,10 @@ def test_parts_of_the_arms():
 
   real, made = images(6), images(9)
   found = {
-    arm.name: parts(
-      arm, real, made if arm.generator else None, "light", 0.25, 15
+    arm.name: dataclasses.replace(arm, real_share=0.25).parts(
+      real, made if arm.generator else None, repeated=15
     )
-    for arm in arms(["vae"], 2.0)
+    for arm in arms([GeneratorSpec("vae")], 2.0, "light")
   }
   assert [len(p.labels) for p in found["repeated"]] == [15]
   assert found["vae"][0].images is made.images
@@ -92,27 +92,43 @@ def test_parts_of_the_arms():
   assert [p.augment for p in found["classical+vae"]] == ["light", "light"]
   assert found["classical"][0].augment == "light"
   assert found["real"][0].augment == "none"
-  assert Arm("real+", "vae", 2).name == "real+vae"
 
 
-def test_tuned_judge_is_the_candidate_that_reads_most(
+def test_arms_have_names_and_files_of_their_own():
+  specs = [GeneratorSpec.parse(name) for name in ("vqvae", "vqvae-mix")]
+  assert specs == [GeneratorSpec("vqvae"), GeneratorSpec("vqvae", "mix")]
+  assert [spec.name for spec in specs] == ["vqvae", "vqvae-mix"]
+  found = arms(specs, 2.5, "light")
+  assert " ".join(arm.name for arm in found) == (
+    "real classical repeated vqvae real+vqvae classical+vqvae vqvae-mix "
+    "real+vqvae-mix classical+vqvae-mix"
+  )
+  found += arms(specs, 1.0, "strong")
+  found += [dataclasses.replace(arm, real_share=0.5) for arm in found]
+  # Real images are the same at any multiplier, and have no share alone.
+  assert len({arm.slug for arm in found}) == 1 + 2 + 2 + 2 * 2 * (1 + 2 * 2)
+
+
+def test_the_tuned_classifier_is_the_most_accurate_candidate(
   dataset, tmp_path, monkeypatch
 ):
   calls = []
 
-  def trained(self, path, said, judge, *rest):
-    calls.append(judge)
-    best = judge.weight_decay == 0.5 and not judge.label_smoothing
+  def trained(self, path, text, spec, *rest):
+    calls.append(spec)
+    best = spec.weight_decay == 0.5 and not spec.label_smoothing
     return {"accuracy": 0.9 if best else 0.8}
 
-  monkeypatch.setattr(one_seed.Seed, "_trained", trained)
+  monkeypatch.setattr(trials.Trials, "_trained", trained)
   config = settings(dataset, tmp_path)
   seed = one_seed.Seed(config, 0, tmp_path, schedule())
-  chosen, accuracies = seed.choose_settings("tuned")
+  found = trials.Trials(seed)
+  chosen, accuracies = found.settings("tuned")
   assert (chosen.weight_decay, chosen.label_smoothing) == (0.5, 0.0)
+  assert chosen.steps == config.classifier_steps
   assert list(accuracies.values()) == [0.8, 0.8, 0.8, 0.9]
-  assert seed.choose_settings("simple") == (JUDGES["simple"], {})
-  assert seed.choose_settings("tuned") == (chosen, accuracies)
+  assert not found.settings("simple").among
+  assert found.settings("tuned") == (chosen, accuracies)
   assert len(calls) == 4
 
 
@@ -125,8 +141,8 @@ def test_too_few_images_are_told_by_the_flag_of_the_study(
   )
   with pytest.raises(
     DataError,
-    match=rf"^--num-real {count} is more than the 72 images there are to learn "
-    "from; --num-real=0 takes all of them$",
+    match=rf"^--num-real {count} is more than the 72 images that are "
+    "available for training and validation; --num-real=0 takes all of them$",
   ):
     seed.data  # noqa: B018
   few = settings(dataset, tmp_path, num_real=3)
@@ -145,12 +161,10 @@ def test_a_seed_reads_its_images_once_until_it_forgets_them(
   seed = one_seed.Seed(settings(dataset, tmp_path), 0, tmp_path, schedule())
   assert seed.real is seed.real
   assert seed.real.images is seed.data["train"].images
-  assert seed.memo("a", lambda: [1]) is seed.memo("a", lambda: [2])
   digest = seed.real.digest
   seed.forget()
   assert not {"data", "real", "held_out"} & seed.__dict__.keys()
   assert (seed.num_real, len(reads)) == (45, 1)
-  assert seed.memo("a", lambda: [2]) == [2]
   assert seed.real.digest == digest
   assert len(reads) == 2
 

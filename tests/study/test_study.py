@@ -18,7 +18,7 @@ from vqvae_jax.config import Config
 from vqvae_jax.data import load_data
 from vqvae_jax.errors import ConfigError, DataError, RunError
 from vqvae_jax.files import pretty_json
-from vqvae_jax.study import generators, run
+from vqvae_jax.study import generators, measure, run, trials
 from vqvae_jax.study import seed as one_seed
 from vqvae_jax.training import workdir
 
@@ -34,7 +34,7 @@ def whole(dataset, tmp_path_factory):
   return out, call(settings(dataset, out))
 
 
-def test_every_arm_is_judged_on_validation_and_on_test_images(whole):
+def test_every_arm_is_scored_on_validation_and_on_test_images(whole):
   rows = table(whole[0])
   names = ["real", "classical", "repeated"]
   for generator in GENERATORS:
@@ -42,7 +42,7 @@ def test_every_arm_is_judged_on_validation_and_on_test_images(whole):
   for split in ("validation", "test"):
     found = [row["arm"] for row in rows if row["split"] == split]
     assert sorted(found) == sorted(names)
-  columns = "arm generator multiplier judge seed split accuracy"
+  columns = "arm generator multiplier classifier seed split accuracy"
   assert " ".join(rows[0]) == f"{columns} balanced_accuracy seconds"
   by_name = {row["arm"]: row for row in rows}
   assert float(by_name["vqvae"]["multiplier"]) == pytest.approx(60 / 45)
@@ -58,17 +58,17 @@ def test_report_stands_by_itself(whole):
   assert "data:image/png;base64," in page
   for generator in GENERATORS:
     assert f"classical+{generator}" in page
-  sheets = {path.stem for path in (out / "pictures").glob("sheet_*.png")}
-  assert {"sheet_real", "sheet_classical", "sheet_vae"} <= sheets
+  grids = {path.stem for path in (out / "pictures").glob("samples_*.png")}
+  assert {"samples_real", "samples_classical", "samples_vae"} <= grids
 
 
-def test_gates_are_taken_of_all_images(whole):
-  found = json.loads((whole[0] / "seed-0/gates/vqvae-60.json").read_text())
+def test_quality_checks_are_of_all_images(whole):
+  found = json.loads((whole[0] / "seed-0/quality/vqvae-60.json").read_text())
   assert found["count"] == 60
   assert 0 <= found["label_agreement"] <= 1
   assert 0 <= found["training_ids"] <= 1
   assert found["dropped"] is None
-  others = json.loads((whole[0] / "seed-0/gates/vae-60.json").read_text())
+  others = json.loads((whole[0] / "seed-0/quality/vae-60.json").read_text())
   assert others["duplicate_ids"] is others["training_ids"] is None
 
 
@@ -79,9 +79,9 @@ def test_finished_study_trains_and_reads_nothing_more(
     raise AssertionError("called again")
 
   before = table(whole[0])
-  monkeypatch.setattr(one_seed, "train_judge", no)
+  monkeypatch.setattr(trials, "train_classifier", no)
   monkeypatch.setattr(run, "_read_test", no)
-  monkeypatch.setattr(run.inspect, "cross_fit", no)
+  monkeypatch.setattr(measure, "cross_fit", no)
   call(settings(dataset, whole[0]))
   assert table(whole[0]) == before
 
@@ -97,8 +97,8 @@ def test_damaged_files_stop_the_study_in_one_line(whole, dataset):
     "seed-0/data.json": ("images", 1),
     "seed-0/vae.json": ("seconds", 0.5),
     "seed-0/sets/vae-60.json": ("done", False),
-    "seed-0/judged/simple/real-x0.json": ("accuracy", 0.99),
-    "seed-0/gates/vae-60.json": ("kid", "low"),
+    "seed-0/classifiers/simple/real-x0.json": ("accuracy", 0.99),
+    "seed-0/quality/vae-60.json": ("kid", "low"),
   }
   cases = []
   for n, (name, (key, value)) in enumerate(edits.items()):
@@ -110,7 +110,7 @@ def test_damaged_files_stop_the_study_in_one_line(whole, dataset):
     broken = (b"", b'{"a": ' * 100_000, b"[1, 2]")
     if n % 3 == 0:
       cases.append((path, broken[n // 3], path.name))
-  weights = out / "seed-0/judged/simple/vae-x1.33333.npz"
+  weights = out / "seed-0/classifiers/simple/vae-x1.33333.npz"
   content = bytearray(weights.read_bytes())
   content[len(content) // 2] ^= 1
   cases.append((weights, bytes(content), weights.name))
@@ -138,9 +138,9 @@ def test_damaged_files_stop_the_study_in_one_line(whole, dataset):
   call(settings(dataset, out))
 
 
-def test_judges_and_records_that_changed_places_are_found(whole, dataset):
-  judged = pathlib.Path(whole[0]) / "seed-0/judged/simple"
-  one, other = judged / "real-x0", judged / "classical-x0@light"
+def test_weights_and_records_that_changed_places_are_found(whole, dataset):
+  folder = pathlib.Path(whole[0]) / "seed-0/classifiers/simple"
+  one, other = folder / "real-x0", folder / "classical-x0@light"
   for suffix, message in ((".json", "arm changed since"), (".npz", "is not")):
     pair = [path.with_name(path.name + suffix) for path in (one, other)]
     first, second = (path.read_bytes() for path in pair)
@@ -157,7 +157,7 @@ def test_what_was_moved_away_is_made_again(whole, dataset, tmp_path):
   shutil.copytree(whole[0], out)
   before = table(out)
   for name in ("real-x0.json", "real-x0.npz"):
-    (out / "seed-0/judged/simple" / name).unlink()
+    (out / "seed-0/classifiers/simple" / name).unlink()
   for path in ("choices.json", "test.json"):
     (out / path).unlink()
   call(settings(dataset, out))
@@ -176,7 +176,7 @@ def test_every_line_says_how_far_the_study_is(whole):
     if (found := re.match(r"\[(\d+) of (\d+)\] ", line))
   ]
   done = [k for k, _ in counts]
-  # As `test_interrupted_study...` counts them, and two judges of halves.
+  # As `test_interrupted_study...` counts them, and two classifiers of halves.
   assert {n for _, n in counts} == {3 + 2 + 2 * (1 + 2 * 2) + 2}
   assert done == sorted(done) and done[-1] == counts[-1][1]
   text = whole[1]
@@ -199,7 +199,7 @@ def test_interrupted_study_ends_like_one_that_never_stopped(
   whole, dataset, tmp_path, monkeypatch
 ):
   out = tmp_path / "study"
-  true_train, calls = one_seed.train_judge, []
+  true_train, calls = trials.train_classifier, []
 
   def train(*args, **kwargs):
     calls.append(1)
@@ -207,7 +207,7 @@ def test_interrupted_study_ends_like_one_that_never_stopped(
       raise KeyboardInterrupt
     return true_train(*args, **kwargs)
 
-  monkeypatch.setattr(one_seed, "train_judge", train)
+  monkeypatch.setattr(trials, "train_classifier", train)
   with pytest.raises(KeyboardInterrupt):
     call(settings(dataset, out))
   assert not (out / "test.json").exists()

@@ -4,13 +4,17 @@ import math
 
 import pytest
 
+from vqvae_jax.study.intervals import Estimate
 from vqvae_jax.study.verdict import verdict
 
-NO_GAIN, GAIN, LOSS = "No measurable gain.", "A gain.", "A loss."
+NO_GAIN, GAIN = "No measurable gain.", "A measurable gain."
+LOSS = "A measurable loss."
 
 
 def test_whole_text_of_a_study_without_a_gain():
-  found = verdict("classical+vqvae", "classical", -0.01, -0.061, 0.041, 2)
+  found = verdict(
+    "classical+vqvae", "classical", Estimate(-0.01, -0.061, 0.041, 2)
+  )
   assert found.headline == NO_GAIN
   assert found.sentence == (
     "Adding generated images (`classical+vqvae` against `classical`) changed "
@@ -18,7 +22,7 @@ def test_whole_text_of_a_study_without_a_gain():
     "seeds)."
   )
   assert found.limit == (
-    "With 2 seeds, differences below about 5 points cannot be seen."
+    "With 2 seeds, the study cannot detect differences below about 5 points."
   )
   assert str(found) == " ".join(found)
 
@@ -26,7 +30,9 @@ def test_whole_text_of_a_study_without_a_gain():
 @pytest.mark.parametrize("mean", [-0.3, -0.02, -0.0004, 0.0, 0.001, 0.04, 0.5])
 @pytest.mark.parametrize("half", [1e-5, 0.0005, 0.0051, 0.0149, 0.02, 0.4])
 def test_headline_follows_the_interval(mean, half):
-  found = verdict("real+vae", "real", mean, mean - half, mean + half, 3)
+  found = verdict(
+    "real+vae", "real", Estimate(mean, mean - half, mean + half, 3)
+  )
   headline = GAIN if mean > half else LOSS if mean < -half else NO_GAIN
   assert found.headline == headline
   assert bool(found.limit) == (headline == NO_GAIN)
@@ -45,19 +51,23 @@ def test_headline_follows_the_interval(mean, half):
   ],
 )
 def test_limit_is_half_the_width(half, words):
-  found = verdict("a+b", "a", 0.0, -half, half, 5)
-  assert f"below about {words} cannot" in found.limit
+  found = verdict("a+b", "a", Estimate(0.0, -half, half, 5))
+  assert f"differences below about {words}." in found.limit
 
 
 @pytest.mark.parametrize("ends", [math.nan, math.inf])
 def test_without_an_interval_there_is_no_answer(ends):
-  one = verdict("vae", "real", 0.02, -ends, ends, 1, "validation images")
+  one = verdict(
+    "vae", "real", Estimate(0.02, -ends, ends, 1), "validation images"
+  )
   assert one.headline == "No answer."
   assert one.sentence == (
     "Training on `vae` instead of `real` changed accuracy on validation images "
     "by +2.0 points (1 seed, no interval)."
   )
   assert "--seeds=3" in one.limit
-  same = verdict("vae", "real", 0.0, -ends, ends, 2)
+  same = verdict("vae", "real", Estimate(0.0, -ends, ends, 2))
   assert "the same in every seed" in same.limit
-  assert "no seed in common" in verdict("a", "b", ends, ends, ends, 0).sentence
+  none = verdict("a", "b", Estimate(ends, ends, ends, 0))
+  assert none == verdict("a", "b", None)
+  assert "no seed in common" in none.sentence

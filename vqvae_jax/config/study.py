@@ -24,12 +24,12 @@ Generator = Literal[
   "beta_vae",
   "dcgan",
 ]
-JudgeName = Literal["simple", "tuned"]
+ClassifierName = Literal["simple", "tuned"]
 
 # The largest values with --quick: optimizer steps of each stage and of a
 # classifier, seeds, generated images.
 QUICK_STEPS = {"tokenizer": 300, "prior": 300, "baseline": 250}
-QUICK = {"judge_steps": 300, "seeds": 2, "num_synthetic": 4000}
+QUICK = {"classifier_steps": 300, "seeds": 2, "num_synthetic": 4000}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ class StudyConfig(DataSettings):
   # corrected for their number. By default it is the first of --generators.
   primary: Generator | None = None
   # The classifiers: simple (a small CNN) and tuned (a stronger one).
-  judges: tuple[JudgeName, ...] = setting(
+  classifiers: tuple[ClassifierName, ...] = setting(
     ("simple", "tuned"), filled=True, distinct=True
   )
   # How many generated images there are for each real one, as a list such as 1 2
@@ -78,7 +78,7 @@ class StudyConfig(DataSettings):
     (0.75,), "(0, 1)", filled=True, distinct=True
   )
   # The number of optimizer steps of a classifier, the same for every arm.
-  judge_steps: int = setting(1500, "[1, inf)")
+  classifier_steps: int = setting(1500, "[1, inf)")
   # Leaves out generated images that classifiers of real images take for no
   # class or another class, and copies of training images.
   filter: bool = False
@@ -127,7 +127,11 @@ class StudyConfig(DataSettings):
     }
     limits = {name: min(getattr(self, name), n) for name, n in QUICK.items()}
     return dataclasses.replace(
-      self, primary=primary, judges=self.judges[:1], **stages, **limits
+      self,
+      primary=primary,
+      classifiers=self.classifiers[:1],
+      **stages,
+      **limits,
     )
 
   def run_config(self, seed: int, workdir: str, model: str = "vqvae") -> Config:

@@ -1,4 +1,4 @@
-"""What would fail only after hours of training is refused before the first."""
+"""Checks of settings and images before a study trains anything."""
 
 from vqvae_jax.config import StudyConfig
 from vqvae_jax.data import check_split
@@ -6,31 +6,32 @@ from vqvae_jax.errors import ConfigError
 from vqvae_jax.generators.baseline_tasks import build_baseline
 from vqvae_jax.generators.vqvae.prior import build_prior
 from vqvae_jax.sharding import check_batch, make_mesh
-from vqvae_jax.study import gates, generators
-from vqvae_jax.study.arms import Arm, parts
+from vqvae_jax.study import quality
+from vqvae_jax.study.arms import Arm, GeneratorSpec
 from vqvae_jax.study.crossfit import folds
-from vqvae_jax.study.judges import JUDGES
-from vqvae_jax.study.parts import batch_rows
+from vqvae_jax.study.fitting import CLASSIFIERS
+from vqvae_jax.study.parts import batch_counts
 from vqvae_jax.study.seed import Seed
 from vqvae_jax.training import workdir
 
-# The judges halve the sides of images twice.
+# The classifiers halve the sides of images twice.
 SMALLEST_SIDE = 4
 
 
-def check_seed(config: StudyConfig, seed: Seed):
+def check_seed(config: StudyConfig, seed: Seed) -> None:
   """Checks settings and data of one seed; nothing is trained or written.
 
   Raises:
-    UserError: naming the setting or the data that will not do.
+    UserError: if a setting or the data cannot work; the message names it.
   """
   spec = seed.spec
-  for generator in config.generators:
-    _check_generator(config, seed, generator)
+  generators = [GeneratorSpec.parse(name) for name in config.generators]
+  for generator in generators:
+    _check_model(config, seed, generator.model)
   if seed.num_classes < 2:
     raise ConfigError(
-      f"{spec.name} has {seed.num_classes} class: there is nothing "
-      "for a classifier to learn"
+      f"{spec.name} has {seed.num_classes} class, and a classifier needs two "
+      "or more"
     )
   height, width, _ = spec.image_shape
   if min(height, width) < SMALLEST_SIDE:
@@ -44,37 +45,36 @@ def check_seed(config: StudyConfig, seed: Seed):
     "generated": config.num_synthetic,
   }
   for name, count in counts.items():
-    if count <= gates.NEIGHBOURS:
+    if count <= quality.NEIGHBOURS:
       raise ConfigError(
-        f"{count} {name} images: sets are compared by the nearest "
-        f"{gates.NEIGHBOURS} of each image, so a study needs more than that"
+        f"{count} {name} images are too few: sets are compared by the "
+        f"{quality.NEIGHBOURS} nearest neighbours of each image, so a study "
+        "needs more than that"
       )
   for share in config.real_shares:
-    sources = parts(
-      Arm("real+"), seed.real, seed.held_out, "none", share, repeated=0
-    )
-    for judge in config.judges:
-      batch_rows(sources, JUDGES[judge].batch_size)
+    arm = Arm(generator=generators[0], real_share=share)
+    parts = arm.parts(seed.real, seed.held_out, repeated=0)
+    for classifier in config.classifiers:
+      batch_counts(parts, CLASSIFIERS[classifier].batch_size)
   groups = seed.data["train"].groups
   folds(seed.real.labels, seed=seed.number, groups=groups)
 
 
-def check_test_images(config: StudyConfig, seed: Seed):
-  """Decodes the test images, and throws them away.
+def check_test_images(config: StudyConfig, seed: Seed) -> None:
+  """Checks that the test images can be read.
 
-  A broken one would else be met after all training.
+  Otherwise a broken image would stop the study after all training.
 
   Raises:
-    DataError: naming the image that cannot be read.
+    DataError: if an image cannot be read; the message names it.
   """
   check_split(config.run_config(seed.number, ""), "test", seed.spec)
 
 
-def _check_generator(config, seed, generator):
-  model, _ = generators.split_name(generator)
+def _check_model(config, seed, model):
   run = config.run_config(seed.number, "", model)
   build = build_prior if model == "vqvae" else build_baseline
-  # Refuses what its network cannot take.
+  # This refuses images that the network cannot take.
   build(run, seed.spec)
   mesh = make_mesh()
   for name in workdir.stages(model):

@@ -1,7 +1,7 @@
 """Classical augmentation in strengths: shift, rotate, scale, crop, noise.
 
-A strength is a row of numbers, not a program: one compiled training step
-serves batches in which some images change a lot and others not at all.
+A strength is an array and not a program. One compiled training step therefore
+serves batches in which some images are augmented and others are not.
 """
 
 import math
@@ -15,13 +15,13 @@ from vqvae_jax.data.augment import warp
 
 
 class Strength(NamedTuple):
-  """The largest change of each kind; what is drawn is uniform up to it.
+  """The largest change of each kind; changes are uniform up to it.
 
   Attributes:
-    shift: share of the side, down or up, right or left.
-    rotation: degrees, either way.
+    shift: share of the side, down or up and right or left.
+    rotation: degrees in either direction.
     scale: relative change of the size, larger or smaller.
-    crop: share of the side that is cut off, anywhere; the rest fills the
+    crop: share of the side that is cut off at any position; the rest fills the
       image.
     noise: standard deviation of Gaussian noise, of a range of 1.
   """
@@ -49,13 +49,13 @@ def classical(
 ) -> Float[Array, "b h w c"]:
   """Changes each image at random, up to its own strength.
 
-  Image i depends on its pixels, its row, on `key` and on i. Where the picture
-  ends its border is repeated.
+  Image i depends on its pixels, its strength, `key` and i. Beyond the border
+  of an image, its border is repeated.
 
   Args:
-    key: of the batch.
+    key: random key of the batch.
     images: pixels in [0, 1].
-    magnitudes: a `Strength` for each image; zeros leave it as it is.
+    magnitudes: a `Strength` for each image; zeros leave the image unchanged.
 
   Returns:
     Images of the same shape and type, in [0, 1].
@@ -71,7 +71,7 @@ def _change(key, image, magnitudes):
     place_key, (6,), minval=-1.0, maxval=1.0
   )
   cut, loud = jax.random.uniform(amount_key, (2,))
-  kept = 1 - strength.crop * cut
+  rest = 1 - strength.crop * cut
   angle = turn * strength.rotation * (math.pi / 180)
   rotation = jnp.array(
     [
@@ -79,16 +79,16 @@ def _change(key, image, magnitudes):
       [jnp.sin(angle), jnp.cos(angle)],
     ]
   )
-  # What is kept of a crop is `1 / kept` as large, and its centre may have
-  # been `(1 - kept) / 2` of the side off the image's.
-  room = (1 - kept) / (2 * kept)
+  # The rest of a crop is enlarged by `1 / rest`, and its centre may be
+  # `(1 - rest) / 2` of the side away from that of the image.
+  room = (1 - rest) / (2 * rest)
   share = strength.shift * jnp.array([down, right]) + room * jnp.array(
     [crop_down, crop_right]
   )
   height, width, _ = image.shape
   image = warp(
     image,
-    rotation * (kept / (1 + strength.scale * size)),
+    rotation * (rest / (1 + strength.scale * size)),
     share * jnp.array([height, width], image.dtype),
     outside="edge",
   )

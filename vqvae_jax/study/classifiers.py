@@ -1,7 +1,7 @@
-"""The judging classifiers: small convolutional nets.
+"""The networks of the classifiers.
 
-They are written so that XLA's CPU backend is quick with them inside a loop,
-where `lax` convolutions are ten times slower than outside.
+They are small and convolutional. XLA's CPU backend runs `lax` convolutions ten
+times slower inside a loop than outside, so none is used here.
 """
 
 import flax.linen as nn
@@ -11,90 +11,91 @@ from jaxtyping import Array, Float
 from vqvae_jax.nn import Conv
 
 
-class Classifier(nn.Module):
-  """Two 3x3 convolutions of 32 and 64 channels, each max-pooled; dense 128.
-
-  The kind of "simple CNN" that augmentation is commonly judged with.
+class _Network(nn.Module):
+  """The last layers, which the classifiers have in common.
 
   Attributes:
-    num_classes: of the logits.
-    dropout: rate before the last layer.
+    num_classes: number of classes.
+    dropout: rate of dropout before the last layer.
   """
 
   num_classes: int
   dropout: float = 0.5
 
   def setup(self):
-    self.convs = [_FirstConv(32), Conv(64)]
     self.dense = nn.Dense(128)
     self.drop = nn.Dropout(self.dropout)
     self.logits = nn.Dense(self.num_classes)
 
+  def __call__(
+    self, images: Float[Array, "b h w c"], train: bool = False
+  ) -> Float[Array, "b classes"]:
+    """Returns the logits of images in [0, 1].
+
+    With `train`, the rng "dropout" is needed.
+    """
+    x = self.drop(self.features(images), deterministic=not train)
+    return self.logits(x).astype(jnp.float32)
+
+
+class Classifier(_Network):
+  """A simple CNN, as studies of augmentation commonly use it.
+
+  It has two 3x3 convolutions of 32 and 64 channels, each followed by max
+  pooling, and a dense layer of 128 channels.
+  """
+
+  def setup(self):
+    super().setup()
+    self.convs = [_FirstConv(32), Conv(64)]
+
   def features(self, images: Float[Array, "b h w c"]) -> Float[Array, "b 128"]:
-    """What the last layer sees, without dropout, of images in [0, 1]."""
+    """Returns the inputs of the last layer, for images in [0, 1]."""
     x = images - 0.5
     for conv in self.convs:
       x = max_pool(nn.relu(conv(x)))
     return nn.relu(self.dense(x.reshape(len(x), -1)))
 
-  def __call__(
-    self, images: Float[Array, "b h w c"], train: bool = False
-  ) -> Float[Array, "b classes"]:
-    """Logits of images in [0, 1]; `train` needs the rng "dropout"."""
-    x = self.drop(self.features(images), deterministic=not train)
-    return self.logits(x).astype(jnp.float32)
 
+class TunedClassifier(_Network):
+  """A stronger CNN with group norms and global pooling.
 
-class TunedClassifier(nn.Module):
-  """Two more convolutions, norms by group, and features of the whole image.
-
-  3x3 convolutions of 32, 64, 64 and 128 channels, the first and the third
-  max-pooled; each is normalized in groups of 8 channels, so that nothing
-  depends on the batch. The mean and the maximum over the places go to dense
-  128.
-
-  Attributes:
-    num_classes: of the logits.
-    dropout: rate before the last layer.
+  It has 3x3 convolutions of 32, 64, 64 and 128 channels, each normalized in
+  groups of 8 channels, so that nothing depends on the batch. Max pooling
+  follows the first and the third. The mean and the maximum over the positions
+  go to a dense layer of 128 channels.
   """
 
-  num_classes: int
   dropout: float = 0.3
 
   def setup(self):
+    super().setup()
     self.convs = [_FirstConv(32), Conv(64), Conv(64), Conv(128)]
     self.norms = [nn.GroupNorm(num_groups=None, group_size=8) for _ in range(4)]
-    self.dense = nn.Dense(128)
-    self.drop = nn.Dropout(self.dropout)
-    self.logits = nn.Dense(self.num_classes)
 
   def features(self, images: Float[Array, "b h w c"]) -> Float[Array, "b 128"]:
-    """What the last layer sees, without dropout, of images in [0, 1]."""
+    """Returns the inputs of the last layer, for images in [0, 1]."""
     x = images - 0.5
     for n, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
       x = nn.relu(norm(conv(x)))
       if n in (0, 2):
         x = max_pool(x)
-    places = x.reshape(len(x), -1, x.shape[-1])
-    # By its place: the gradient of `max` divides by the count of places that
-    # equal it, and where XLA computes `x` anew for that, there may be none.
-    top = jnp.argmax(places, axis=1, keepdims=True)
-    most = jnp.take_along_axis(places, top, axis=1)[:, 0]
-    return nn.relu(self.dense(jnp.concatenate([places.mean(1), most], axis=-1)))
-
-  def __call__(
-    self, images: Float[Array, "b h w c"], train: bool = False
-  ) -> Float[Array, "b classes"]:
-    """Logits of images in [0, 1]; `train` needs the rng "dropout"."""
-    x = self.drop(self.features(images), deterministic=not train)
-    return self.logits(x).astype(jnp.float32)
+    x = x.reshape(len(x), -1, x.shape[-1])
+    # The gradient of `max` divides by the number of positions that equal the
+    # maximum. XLA may compute `x` again for that, with other rounding, and find
+    # none. Taking the maximum by its index avoids this.
+    top = jnp.argmax(x, axis=1, keepdims=True)
+    most = jnp.take_along_axis(x, top, axis=1)[:, 0]
+    return nn.relu(self.dense(jnp.concatenate([x.mean(1), most], axis=-1)))
 
 
 class _FirstConv(nn.Module):
-  """3x3, SAME, as one product of 9 shifted copies: images have few channels.
+  """A 3x3 SAME convolution as one product with 9 shifted copies.
+
+  It is fast because images have few channels.
 
   Attributes:
-    features: channels of the result.
+    features: number of channels of the result.
   """
 
   features: int
@@ -109,10 +110,10 @@ class _FirstConv(nn.Module):
 
 
 def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b i j c"]:
-  """The largest of each 2x2 pixels; an odd last row or column is left out.
+  """Returns the maximum of each 2x2 pixels, without an odd last row or column.
 
-  Not `nn.max_pool`, whose gradient is slow on CPUs, nor `max` over axes; see
-  `TunedClassifier`.
+  The gradient of `nn.max_pool` is slow on CPUs, and `max` over axes has the
+  problem that `TunedClassifier.features` avoids.
   """
   b, h, w, c = x.shape
   x = x[:, : h // 2 * 2, : w // 2 * 2]

@@ -1,168 +1,165 @@
-"""The arms of a seed, one after the other, and what is chosen among them."""
+"""Trains the classifiers of a seed on all arms, and chooses among arms."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from vqvae_jax.config import StudyConfig
-from vqvae_jax.study import generators, inspect
-from vqvae_jax.study.arms import Arm, arms
-from vqvae_jax.study.seed import Seed
+from vqvae_jax.study import generators
+from vqvae_jax.study.arms import Arm, GeneratorSpec, arms
+from vqvae_jax.study.images import Images
+from vqvae_jax.study.measure import Measures
+from vqvae_jax.study.trials import Choice, Trials
 
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-  """A judge that was trained on an arm, and how.
+  """A classifier that was trained on an arm.
 
   Attributes:
-    seed: whose.
-    arm: what it learnt from.
-    judge: its name.
-    strength: of the classical augmentation.
-    real_share: of a batch, where there are generated images.
-    scores: on validation images.
+    trials: trainings of the seed.
+    arm: arm that it was trained on.
+    classifier: name of the classifier.
+    scores: scores on validation images.
   """
 
-  seed: Seed
+  trials: Trials
   arm: Arm
-  judge: str
-  strength: str
-  real_share: float
+  classifier: str
   scores: dict[str, Any]
+
+  def row(self, split: str) -> dict[str, Any]:
+    """Returns the row of the results with the scores on a split."""
+    names = ("accuracy", "balanced_accuracy", "auroc", "recall")
+    generator = self.arm.generator
+    return {
+      "arm": self.arm.name,
+      "generator": generator.name if generator else "",
+      "multiplier": self.arm.multiplier,
+      "classifier": self.classifier,
+      "seed": self.trials.seed.number,
+      "split": split,
+      **{name: self.scores[name] for name in names},
+      "seconds": self._generator_seconds() + self.scores["seconds"],
+    }
+
+  def _generator_seconds(self):
+    generator, seed = self.arm.generator, self.trials.seed
+    if generator is None:
+      return 0.0
+    count = round(self.arm.multiplier * seed.num_real)
+    return generators.training_seconds(
+      generator.model, seed.folder
+    ) + generators.drawing_seconds(generator, count, seed.folder)
 
 
 def compare(
-  config: StudyConfig, seed: Seed
+  config: StudyConfig, trials: Trials, measures: Measures
 ) -> tuple[list[Trained], dict[str, Any]]:
-  """Trains all judges of one seed, on every arm.
-
-  Returns:
-    The judges, and what was chosen on the validation images of the seed.
-  """
-  first = config.judges[0]
-  strength, losses = seed.choose_strength(first)
-  chosen = {"classical": {"chosen": strength, "among": losses}}
-  for judge in config.judges:
-    settings, accuracies = seed.choose_settings(judge)
-    if accuracies:
-      chosen[f"settings of classifier {judge}"] = {
-        "chosen": settings.settings,
-        "among": accuracies,
-      }
-  images = {
-    generator: inspect.kept(config, seed, generator)
-    for generator in config.generators
-  }
-  multiplier = config.num_synthetic / seed.num_real
-  found = []
-  for arm in arms(list(config.generators), multiplier):
-    generated = images.get(arm.generator)
-    if generated is not None and not len(generated):
-      seed.say(f"{arm.name}: left out, no generated image passed the filter")
-      _leave_out(config, seed, arm)
-      continue
-    share = 1.0
-    if arm.kind.endswith("+"):
-      share, losses = seed.choose_share(
-        arm, first, generated, strength, config.real_shares
-      )
-      if losses:
-        chosen[f"real share, {arm.name}"] = {
-          "chosen": share,
-          "among": {str(k): v for k, v in losses.items()},
-        }
-    found += _judge(config, seed, arm, generated, strength, share)
-  return found, chosen
-
-
-def _leave_out(config, seed, arm):
-  """Counts the trainings of an arm as done."""
-  for n, judge in enumerate(config.judges):
-    shares = config.real_shares if n == 0 and arm.kind.endswith("+") else (1.0,)
-    for share in shares:
-      seed.schedule.done(judge, (seed.number, arm.slug, judge, share))
-
-
-def _judge(config, seed, arm, generated, strength, share) -> list[Trained]:
-  return [
-    Trained(
-      seed,
-      arm,
-      judge,
-      strength,
-      share,
-      seed.judge(arm, judge, generated, strength, share),
-    )
-    for judge in config.judges
-  ]
-
-
-def best_generator(
-  config: StudyConfig, trained: list[Trained]
-) -> tuple[str | None, dict[str, Any]]:
-  """The generator that adds most to real and classically augmented images."""
-  losses = {}
-  for item in trained:
-    if item.arm.kind == "classical+" and item.judge == config.judges[0]:
-      of_arm = losses.setdefault(item.arm.generator, [])
-      of_arm.append(item.scores["loss"])
-  # None where the filter left no generator an image.
-  losses = {name: float(np.mean(found)) for name, found in losses.items()}
-  best = min(losses, key=losses.get, default=None)
-  return best, {"chosen": best, "among": losses}
-
-
-def sweep(
-  config: StudyConfig, seed: Seed, generator: str, chosen: dict[str, Any]
-) -> list[Trained]:
-  """Trains all judges on the best generator's arms at several multipliers.
+  """Trains all classifiers of one seed on every arm.
 
   Args:
     config: settings of the study.
-    seed: seed whose judges are trained.
-    generator: name of the generator.
-    chosen: what `compare` chose for this seed.
+    trials: trainings of the seed.
+    measures: measures of the seed.
+
+  Returns:
+    The classifiers, and what was chosen on the validation images of the seed.
   """
-  num_real = seed.num_real
-  strength = chosen["classical"]["chosen"]
+  choices = {"classical": trials.strength.record()}
+  for classifier in config.classifiers:
+    choice = trials.settings(classifier)
+    if choice.among:
+      name = f"settings of classifier {classifier}"
+      settings = choice.chosen.settings
+      choices[name] = choice._replace(chosen=settings).record()
+  specs = [GeneratorSpec.parse(name) for name in config.generators]
+  images = {spec: measures.selected(spec) for spec in specs}
+  multiplier = config.num_synthetic / trials.seed.num_real
+  trained = []
+  for arm in arms(specs, multiplier, trials.strength.chosen):
+    generated = images[arm.generator] if arm.generator else None
+    if generated is not None and not len(generated):
+      trials.seed.say(
+        f"{arm.name}: left out, no generated image passed the filter"
+      )
+      trials.skip(arm)
+      continue
+    if arm.mixed:
+      choice = trials.share(arm, generated)
+      arm = dataclasses.replace(arm, real_share=choice.chosen)
+      if choice.among:
+        choices[f"real share, {arm.name}"] = choice.record()
+    trained += _train(config, trials, arm, generated)
+  return trained, choices
+
+
+def best_generator(config: StudyConfig, trained: Sequence[Trained]) -> Choice:
+  """Chooses the generator that adds most to classical augmentation.
+
+  It has the lowest loss on validation images, in the mean over seeds. None is
+  chosen if the filter left no generator an image.
+  """
+  losses = {}
+  for item in trained:
+    augmented = item.arm.mixed and item.arm.classical
+    if augmented and item.classifier == config.classifiers[0]:
+      losses.setdefault(item.arm.generator, []).append(item.scores["loss"])
+  means = {spec: float(np.mean(found)) for spec, found in losses.items()}
+  best = min(means, key=means.__getitem__, default=None)
+  return Choice(best, {spec.name: mean for spec, mean in means.items()})
+
+
+def sweep(
+  config: StudyConfig,
+  trials: Trials,
+  generator: GeneratorSpec,
+  trained: Sequence[Trained],
+) -> list[Trained]:
+  """Trains all classifiers on a generator's arms at several multipliers.
+
+  Args:
+    config: settings of the study.
+    trials: trainings of the seed.
+    generator: generator of the images.
+    trained: classifiers of the study, whose shares of real images are used.
+  """
+  measures = Measures(trials)
+  share = next(
+    (
+      item.arm.real_share
+      for item in trained
+      if item.trials is trials
+      and item.arm.generator == generator
+      and item.arm.mixed
+      and item.arm.classical
+    ),
+    config.real_shares[0],
+  )
   found = []
-  # The largest first: the others are its first images.
+  # The largest set comes first, because the others are its first images.
   for multiplier in sorted(config.sweep, reverse=True):
-    count = multiplier * num_real
+    count = multiplier * trials.seed.num_real
     if count == config.num_synthetic:
       continue
-    generated = inspect.kept(config, seed, generator, count)
+    generated = measures.selected(generator, count)
     if not len(generated):
       continue
-    for kind in ("alone", "classical+"):
-      arm = Arm(kind, generator, multiplier)
-      name = f"real share, {kind}{generator}"
-      share = chosen.get(name, {"chosen": config.real_shares[0]})["chosen"]
-      found += _judge(config, seed, arm, generated, strength, share)
+    alone = Arm(real=False, generator=generator, multiplier=float(multiplier))
+    mixed = dataclasses.replace(
+      alone, real=True, strength=trials.strength.chosen, real_share=share
+    )
+    for arm in (alone, mixed):
+      found += _train(config, trials, arm, generated)
   return found
 
 
-def row(item: Trained, split: str) -> dict[str, Any]:
-  """A line of the results."""
-  scores = {
-    name: item.scores[name]
-    for name in ("accuracy", "balanced_accuracy", "auroc", "recall")
-  }
-  made = 0.0
-  if item.arm.generator:
-    generator, folder = item.arm.generator, item.seed.folder
-    count = round(item.arm.multiplier * item.seed.num_real)
-    model, _ = generators.split_name(generator)
-    made = generators.training_seconds(model, folder)
-    made += generators.drawing_seconds(generator, count, folder)
-  return {
-    "arm": item.arm.name,
-    "generator": item.arm.generator,
-    "multiplier": item.arm.multiplier,
-    "judge": item.judge,
-    "seed": item.seed.number,
-    "split": split,
-    **scores,
-    "seconds": made + item.scores["seconds"],
-  }
+def _train(
+  config: StudyConfig, trials: Trials, arm: Arm, generated: Images | None
+) -> list[Trained]:
+  return [
+    Trained(trials, arm, name, trials.train(arm, name, generated))
+    for name in config.classifiers
+  ]

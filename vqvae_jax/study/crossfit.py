@@ -1,7 +1,7 @@
-"""Judges of real images that each saw only some of them.
+"""Classifiers of real images that each saw only some of these images.
 
-So that generated images can be read by judges of the same real images that
-the generator learnt from, and these too, each by a judge that did not see it.
+They assign generated images to classes, and no image is among those that all
+of them were trained on.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,36 +12,45 @@ from jaxtyping import Float, Int, PyTree, UInt8
 
 from vqvae_jax.draws import permutation
 from vqvae_jax.errors import ConfigError
-from vqvae_jax.study.judges import Judge, predict, train_judge
+from vqvae_jax.study.fitting import ClassifierSpec, predict, train_classifier
+from vqvae_jax.study.images import Images
 from vqvae_jax.study.parts import Part
 
 
 class CrossFitted(NamedTuple):
-  """Judges, one for each fold.
+  """Classifiers, one for each fold.
 
   Attributes:
-    fold: of each real image.
-    params: of each judge; judge j learnt from all folds but fold j.
+    spec: how they were trained.
+    fold: fold of each real image.
+    params: parameters of each; classifier j was trained without fold j.
   """
 
+  spec: ClassifierSpec
   fold: Int[np.ndarray, " n"]
   params: list[PyTree]
+
+  def logits(
+    self, images: UInt8[np.ndarray, "m h w c"]
+  ) -> Float[np.ndarray, "k m classes"]:
+    """Returns the logits of each classifier."""
+    return np.stack([predict(self.spec, p, images) for p in self.params])
 
 
 def folds(
   labels: Int[np.ndarray, " n"],
   k: int = 2,
   seed: int = 0,
-  groups: Sequence[str] | None = None,
+  groups: Sequence[str] | np.ndarray | None = None,
 ) -> Int[np.ndarray, " n"]:
-  """Deals images into k folds, each class evenly, at random.
+  """Returns the fold of each image, at random and even in each class.
 
   Args:
-    labels: of the images.
-    k: folds.
-    seed: of the order.
-    groups: for each image the one that no fold may cut; then classes are even
-      as far as that allows.
+    labels: class of each image.
+    k: number of folds.
+    seed: seed of the choice.
+    groups: group of each image. A group stays in one fold, and classes are as
+      even as that allows.
 
   Raises:
     ConfigError: if a class has too few images, or groups, for k folds.
@@ -50,17 +59,18 @@ def folds(
     return _grouped_folds(labels, groups, k, seed)
   fold = np.empty(len(labels), np.int64)
   dealt = 0
-  for c in np.unique(labels):
-    rows = np.flatnonzero(labels == c)
-    rows = rows[permutation(len(rows), seed, c)]
-    if len(rows) < k:
+  for c in np.unique(labels).tolist():
+    of_class = np.flatnonzero(labels == c)
+    of_class = of_class[permutation(len(of_class), seed, c)]
+    if len(of_class) < k:
       raise ConfigError(
-        f"class {c} has {len(rows)} real images, fewer than the {k} folds of "
-        "cross-fitted judges"
+        f"class {c} has {len(of_class)} real images, fewer than the {k} folds "
+        "of cross-fitted classifiers"
       )
-    # Goes on where the last class ended, so that folds differ by one at most.
-    fold[rows] = (dealt + np.arange(len(rows))) % k
-    dealt += len(rows)
+    # It continues where the last class ended, so that the sizes of the folds
+    # differ by one at most.
+    fold[of_class] = (dealt + np.arange(len(of_class))) % k
+    dealt += len(of_class)
   return fold
 
 
@@ -69,68 +79,58 @@ def _grouped_folds(labels, groups, k, seed):
   classes, label = np.unique(labels, return_inverse=True)
   table = np.zeros((group.max() + 1, len(classes)), np.int64)
   np.add.at(table, (group, label), 1)
-  # So that a rare class weighs as much as a frequent one.
+  # With these, a rare class weighs as much as a frequent one.
   weights = table / table.sum(axis=0)
   order = permutation(len(table), seed)
-  # The largest first: small ones then even out what is left.
+  # The largest groups come first, because small ones can then even out the
+  # differences.
   order = order[np.argsort(-table[order].sum(axis=1), kind="stable")]
   held = np.zeros((k, len(classes)))
   dealt = np.empty(len(table), np.int64)
   for row in order:
-    # Where there are fewest images of its classes.
+    # Each goes to the fold with the fewest images of its classes.
     dealt[row] = (held @ weights[row]).argmin()
     held[dealt[row]] += weights[row]
   if not held.all():
     c = classes[np.flatnonzero((held == 0).any(axis=0))[0]]
     raise ConfigError(
       f"class {c} has real images of too few groups for the {k} folds of "
-      "cross-fitted judges"
+      "cross-fitted classifiers"
     )
   return dealt[group]
 
 
 def cross_fit(
-  judge: Judge,
-  images: UInt8[np.ndarray, "n h w c"],
-  labels: Int[np.ndarray, " n"],
+  spec: ClassifierSpec,
+  real: Images,
+  fold: Int[np.ndarray, " n"],
   num_classes: int,
   seed: int,
-  k: int = 2,
   augment: str = "none",
-  steps: int | None = None,
   on_progress: Callable[[int, int, float], None] | None = None,
-  groups: Sequence[str] | None = None,
 ) -> CrossFitted:
-  """Trains a judge without each fold; see `train_judge`.
+  """Trains one classifier without each fold.
 
   Args:
-    judge: what to train.
-    images: the real images of the training split.
-    labels: theirs.
-    num_classes: of the labels.
-    seed: of the folds and the judges.
-    k: folds.
-    augment: see `Part`.
-    steps: of each judge, instead of its own.
-    on_progress: is told the fold, the steps done and the loss.
-    groups: see `folds`.
+    spec: how the classifiers are trained.
+    real: training images.
+    fold: fold of each image; see `folds`.
+    num_classes: number of classes.
+    seed: seed of the classifiers.
+    augment: strength of the classical augmentation.
+    on_progress: function that is called with the fold, the number of steps done
+      and their mean loss.
   """
-  fold = folds(labels, k, seed, groups)
   params = []
-  for j in range(k):
-    seen = fold != j
+  for j in range(fold.max() + 1):
 
     def tell(step, loss, j=j):
       if on_progress:
         on_progress(j, step, loss)
 
-    part = Part(images[seen], labels[seen], augment=augment)
-    params.append(train_judge(judge, [part], num_classes, seed, steps, tell))
-  return CrossFitted(fold, params)
-
-
-def cross_fitted_logits(
-  judge: Judge, fitted: CrossFitted, images: UInt8[np.ndarray, "n h w c"]
-) -> Float[np.ndarray, "k n classes"]:
-  """What each judge reads in images that none of them saw."""
-  return np.stack([predict(judge, p, images) for p in fitted.params])
+    seen = real.take(fold != j)
+    part = Part(seen.images, seen.labels, augment=augment)
+    params.append(
+      train_classifier(spec, [part], num_classes, seed, on_progress=tell)
+    )
+  return CrossFitted(spec, fold, params)

@@ -1,5 +1,7 @@
-"""The generators of the study: trained and asked as `train.py` and `sample.py`
-do it, in the same folders.
+"""The generators of the study.
+
+They are trained and sampled as `train.py` and `sample.py` do it, in folders of
+the same kind.
 """
 
 import concurrent.futures
@@ -18,17 +20,15 @@ from vqvae_jax.jobs.formats import open_format
 from vqvae_jax.jobs.shards import JOB, Checksum, Job, plan
 from vqvae_jax.runs import train
 from vqvae_jax.study import records
-from vqvae_jax.study.arms import Images
+from vqvae_jax.study.arms import GeneratorSpec
+from vqvae_jax.study.images import Images
 from vqvae_jax.training.workdir import stages
 
-# With which priors draw. Any makes the set less varied than the data.
+# The guidance of priors. Guidance makes images more like their class, and a set
+# of them less like the data, so that a classifier learns less from it.
 GUIDANCE = 0.0
-
-
-def split_name(generator: str) -> tuple[str, str]:
-  """The model and the mode of a generator: "vqvae-mix" is vqvae, mix."""
-  model, _, mode = generator.partition("-")
-  return model, mode or "prior"
+# The modes of VQ-VAEs that draw from the prior.
+_GUIDED = {"prior", "inpaint"}
 
 
 def train_generator(
@@ -38,13 +38,20 @@ def train_generator(
   folder: epath.Path,
   console: Console,
 ):
-  """Trains a model on the real images of a seed, where it is not trained yet.
+  """Trains a model on the real images of a seed if it is not trained yet.
 
-  Its seconds go on record beside it; those before an interruption count, those
-  before a kill do not.
+  The seconds that it took are recorded beside it. They include those before an
+  interruption, but not those before a kill.
+
+  Args:
+    study: settings of the study.
+    model: name of the model.
+    seed: number of the seed.
+    folder: folder of the seed.
+    console: console for messages.
 
   Raises:
-    RunError: if it was trained, and its weights are not those of then.
+    RunError: if the weights changed since the model was trained.
   """
   run = folder / model
   config = study.run_config(seed, str(run), model)
@@ -57,33 +64,41 @@ def train_generator(
 
 
 def draw(
-  generator: str,
+  generator: GeneratorSpec,
   count: int,
   seed: int,
   folder: epath.Path,
   spec: DataSpec,
   console: Console,
 ) -> Images:
-  """Draws `count` images of a generator, its classes as often as real ones.
+  """Draws images of a generator if they are not drawn yet.
 
-  With other proportions an arm would differ from those without generated
-  images in more than these. They are kept as shards in `sets/`, and made once.
-  A prior draws without guidance: it makes images more like their class, and a
-  set of them less like the data, from which a classifier learns less.
+  They are written as shards to `sets/`. Their classes have the proportions of
+  the real images: with others, arms would differ in more than the generated
+  images.
+
+  Args:
+    generator: generator, whose model is trained.
+    count: number of images.
+    seed: number of the seed.
+    folder: folder of the seed.
+    spec: description of the real images.
+    console: console for messages.
 
   Raises:
-    RunError: if they were drawn, and are not those of then.
+    RunError: if the images changed since they were drawn.
   """
-  model, mode = split_name(generator)
-  out = folder / "sets" / f"{generator}-{count}"
+  run = folder / generator.model
+  out = folder / "sets" / f"{generator.name}-{count}"
+  guided = generator.model == "vqvae" and generator.mode in _GUIDED
   config = SampleConfig(
-    workdir=str(folder / model),
+    workdir=str(run),
     out=str(out),
     num_images=count,
     format="npz",
     labels="balanced" if len(set(spec.class_counts)) == 1 else "as-data",
-    mode=mode,
-    guidance=GUIDANCE if generator in ("vqvae", "vqvae-inpaint") else None,
+    mode=generator.mode,
+    guidance=GUIDANCE if guided else None,
     seed=seed,
     resume=True,
   )
@@ -92,9 +107,9 @@ def draw(
     out,
     lambda: generate(config, console),
     lambda: {
-      "generator": generator,
+      "generator": generator.name,
       "seed": seed,
-      "weights": _weights(folder / model, model),
+      "weights": _weights(run, generator.model),
       "set": set_digest(out),
     },
   )
@@ -102,24 +117,26 @@ def draw(
 
 
 def training_seconds(model: str, folder: epath.Path) -> float:
-  """What it took to train a model."""
+  """Returns the time that the training of a model took."""
   return records.read(folder / f"{model}.json")["seconds"]
 
 
-def drawing_seconds(generator: str, count: int, folder: epath.Path) -> float:
-  """What it takes to draw `count` images of a generator."""
+def drawing_seconds(
+  generator: GeneratorSpec, count: int, folder: epath.Path
+) -> float:
+  """Returns the time that drawing `count` images of a generator takes."""
   drawn = {
-    int(path.name.removeprefix(f"{generator}-")): path
+    int(path.name.removeprefix(f"{generator.name}-")): path
     for path in (folder / "sets").iterdir()
-    if re.fullmatch(rf"{generator}-\d+", path.name)
+    if re.fullmatch(rf"{generator.name}-\d+", path.name)
   }
-  # A share of the least set that holds them.
+  # It is a share of the time of the smallest set that has them.
   least = min(n for n in drawn if n >= count)
   return records.read(_beside(drawn[least]))["seconds"] * count / least
 
 
 def set_digest(out: epath.PathLike) -> str | None:
-  """Digest of what a job's records say of its shards; None without a job."""
+  """Returns a digest of the records of a job; None if it is not complete."""
   job = Job(out)
   if not (job.out / JOB).exists():
     return None
@@ -131,18 +148,16 @@ def set_digest(out: epath.PathLike) -> str | None:
 
 
 def read_set(out: epath.PathLike) -> Images:
-  """The images of a job that `sample.py --format=npz` has ended.
+  """Reads the images of a complete job of `sample.py --format=npz`.
 
   Raises:
-    RunError: if a shard is not what its record says.
+    RunError: if a shard differs from its record.
   """
   job = Job(out)
   settings = job.settings()
-  again = _again(out, _beside(job.out))
   shards = _shards(job)
-  labels, images = [], []
   with concurrent.futures.ThreadPoolExecutor(1) as pool:
-    kept = open_format(
+    format_ = open_format(
       settings["format"],
       out,
       settings["class_names"],
@@ -150,29 +165,34 @@ def read_set(out: epath.PathLike) -> Images:
       len(shards),
       pool,
     )
-    for shard in shards:
-      try:
-        record = job.read(shard)
-      except RunError as error:
-        raise RunError(f"{error}; {again}") from None
-      of_shard = np.asarray(record["labels"])
-      checksum = Checksum(of_shard)
-      try:
-        for block in kept.read(shard, of_shard):
-          checksum.update(block)
-          images.append(block)
-      except Exception as error:
-        # Decoders raise what they like on broken files.
-        line = " ".join(str(error).split())[:200]
-        raise RunError(
-          f"shard {shard.number} of {out} cannot be read ({line}); {again}"
-        ) from error
-      if checksum.hexdigest() != record["sha256"]:
-        raise RunError(
-          f"shard {shard.number} of {out} is not what was written; {again}"
-        )
-      labels.append(of_shard)
+    try:
+      read = [_read_shard(job, format_, shard) for shard in shards]
+    except RunError as error:
+      again = _again(out, _beside(job.out))
+      raise RunError(f"{error}; {again}") from None
+  images, labels = zip(*read, strict=True)
   return Images(np.concatenate(images), np.concatenate(labels))
+
+
+def _read_shard(job, format_, shard):
+  """Returns the images and labels of a shard."""
+  record = job.read(shard)
+  labels = np.asarray(record["labels"])
+  checksum = Checksum(labels)
+  blocks = []
+  try:
+    for block in format_.read(shard, labels):
+      checksum.update(block)
+      blocks.append(block)
+  except Exception as error:
+    # Decoders raise errors of any kind on broken files.
+    line = " ".join(str(error).split())[:200]
+    raise RunError(
+      f"shard {shard.number} of {job.out} cannot be read ({line})"
+    ) from error
+  if checksum.hexdigest() != record["sha256"]:
+    raise RunError(f"shard {shard.number} of {job.out} is not what was written")
+  return np.concatenate(blocks), labels
 
 
 def _shards(job):
@@ -193,16 +213,17 @@ def _again(folder, record):
 
 
 def _timed(path: epath.Path, folder: epath.Path, work, made_from):
-  """Does work that is not on record as done, and adds up its seconds.
+  """Does work that is not recorded as done, and adds up its seconds.
 
   Args:
     path: path of the record.
-    folder: what the work makes.
-    work: does it.
-    made_from: tells what the folder holds; see `records.write`.
+    folder: folder that the work makes.
+    work: function that does the work.
+    made_from: function that describes what the folder holds; see
+      `records.write`.
 
   Raises:
-    RunError: if the folder is not what it was when the work was done.
+    RunError: if the folder changed since the work was done.
   """
   mend = _again(folder, path)
   record = records.read(path, mend=mend)

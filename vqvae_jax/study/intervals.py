@@ -31,7 +31,7 @@ class Estimate(NamedTuple):
     """Whether there is an interval."""
     return math.isfinite(self.low) and math.isfinite(self.high)
 
-  def within(self, least: float, most: float) -> "Estimate":
+  def within(self, least: int | float, most: int | float) -> "Estimate":
     """Returns the interval cut to the values that are possible.
 
     It covers the mean as often as before, since no mean lies beyond them.

@@ -1,4 +1,4 @@
-"""What the numbers of a study depend on beside its data."""
+"""Records what the results of a study depend on beside its data."""
 
 import dataclasses
 import datetime
@@ -12,31 +12,31 @@ import jax
 from vqvae_jax.config import StudyConfig
 from vqvae_jax.study import generators
 from vqvae_jax.study.classical import STRENGTHS
-from vqvae_jax.study.judges import CANDIDATES, JUDGES
+from vqvae_jax.study.fitting import CANDIDATES, CLASSIFIERS
 
-# What may change when a study goes on.
+# Settings that may change when a study continues.
 CHANGEABLE = {"out", "data_dir", "test"}
 
 
 def settings(config: StudyConfig) -> dict[str, Any]:
-  """All that must be the same when a study goes on."""
+  """Returns what has to be the same when a study continues."""
   values = dataclasses.asdict(config)
   flags = {k: v for k, v in values.items() if k not in CHANGEABLE}
   return flags | method(config)
 
 
 def method(config: StudyConfig) -> dict[str, Any]:
-  """What no flag sets and every number depends on."""
+  """Returns what all results depend on and no flag sets."""
   return {
     "prior_guidance": generators.GUIDANCE,
     "strengths": {k: v._asdict() for k, v in STRENGTHS.items()},
-    "judge_settings": {
+    "classifier_settings": {
       name: [
-        f"{judge.settings}, batch {judge.batch_size}, "
-        f"learning rate {judge.learning_rate:g}"
-        for judge in CANDIDATES.get(name, [JUDGES[name]])
+        f"{spec.settings}, batch {spec.batch_size}, "
+        f"learning rate {spec.learning_rate:g}"
+        for spec in CANDIDATES.get(name, (CLASSIFIERS[name],))
       ]
-      for name in config.judges
+      for name in config.classifiers
     },
     "jax": jax.__version__,
     "device": jax.devices()[0].device_kind,
@@ -44,7 +44,7 @@ def method(config: StudyConfig) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-  """Where and when the study was begun."""
+  """Returns where and when the study was begun."""
   packages = ("flax", "optax")
   now = datetime.datetime.now(datetime.UTC)
   return {

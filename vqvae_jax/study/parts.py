@@ -1,4 +1,4 @@
-"""Training sets of several sources, each with its share of every batch."""
+"""Training sets of several parts, each with its share of every batch."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,13 @@ from vqvae_jax.errors import ConfigError
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-  """One source of training images.
+  """One part of a training set.
 
   Attributes:
     images: pixels.
-    labels: a class each.
-    share: of every batch, relative to the other parts' shares.
-    augment: a name of `STRENGTHS`.
+    labels: class of each image.
+    share: share of every batch, relative to the shares of the other parts.
+    augment: strength of the classical augmentation, a name of `STRENGTHS`.
   """
 
   images: UInt8[np.ndarray, "n h w c"]
@@ -27,82 +27,65 @@ class Part:
   augment: str = "none"
 
 
-def batch_rows(parts: Sequence[Part], batch_size: int) -> list[int]:
-  """How many images of a batch come from each part; always the whole batch.
+def batch_counts(parts: Sequence[Part], batch_size: int) -> list[int]:
+  """Returns the number of images of each part in a batch.
 
   Raises:
-    ConfigError: if a part gets none.
+    ConfigError: if a part gets no image.
   """
   shares = np.array([part.share for part in parts], np.float64)
   if not (np.isfinite(shares).all() and (shares > 0).all()):
     raise ConfigError(f"shares {shares.tolist()} are not all above 0")
   exact = batch_size * shares / shares.sum()
-  rows = np.floor(exact).astype(int)
-  # The largest remainders, the first of equal ones, get what is left. To 9
-  # digits, because equal shares may differ in the last bits.
-  order = np.argsort(-np.round(exact - rows, 9), kind="stable")
-  rows[order[: batch_size - rows.sum()]] += 1
-  if rows.min() < 1:
+  counts = np.floor(exact).astype(int)
+  # The largest remainders, the first of equal ones, get the images that are
+  # left. They are rounded to 9 digits, because equal shares may differ in the
+  # last bits.
+  order = np.argsort(-np.round(exact - counts, 9), kind="stable")
+  counts[order[: batch_size - counts.sum()]] += 1
+  if counts.min() < 1:
     raise ConfigError(
-      f"shares {shares.tolist()} give a part no row in a batch of {batch_size}"
+      f"shares {shares.tolist()} give a part no image in a batch of "
+      f"{batch_size}"
     )
-  return rows.tolist()
+  return counts.tolist()
 
 
 def batches(
-  parts: Sequence[Part], rows: Sequence[int], steps: int, chunk: int, seed: int
+  parts: Sequence[Part],
+  counts: Sequence[int],
+  steps: int,
+  chunk: int,
+  seed: int,
 ) -> Iterator[tuple[UInt8[np.ndarray, "s b h w c"], Int[np.ndarray, "s b"]]]:
-  """Images and labels of so many batches, `chunk` of them at a time.
+  """Yields the images and labels of `steps` batches, `chunk` batches at a time.
 
-  Each part is read in shuffled order, all of it before any image comes again.
+  Each part is read in shuffled order. No image is repeated before all others
+  of its part were read.
 
   Args:
-    parts: the training set.
-    rows: of a batch, by part.
-    steps: batches in all.
-    chunk: batches in each piece but perhaps the last.
-    seed: of the orders.
+    parts: parts of the training set.
+    counts: number of images of each part in a batch.
+    steps: number of batches.
+    chunk: number of batches in each piece; the last piece may have fewer.
+    seed: seed of the orders.
   """
   orders = [
     _Order(len(part.labels), seed, number) for number, part in enumerate(parts)
   ]
   for start in range(0, steps, chunk):
-    count = min(chunk, steps - start)
+    length = min(chunk, steps - start)
     drawn = [
-      (part, order.take(count * n).reshape(count, n))
-      for part, order, n in zip(parts, orders, rows, strict=True)
+      (part, order.take(length * n).reshape(length, n))
+      for part, order, n in zip(parts, orders, counts, strict=True)
     ]
     images = np.concatenate([p.images[index] for p, index in drawn], axis=1)
     labels = np.concatenate([p.labels[index] for p, index in drawn], axis=1)
     yield images, labels.astype(np.int32)
 
 
-def check(parts: Sequence[Part], num_classes: int):
-  """Raises `ConfigError` for parts that no judge can learn from together."""
-  if not parts:
-    raise ConfigError("a judge needs at least one part to learn from")
-  shapes = {part.images.shape[1:] for part in parts}
-  if len(shapes) > 1:
-    raise ConfigError(f"images of shapes {sorted(shapes)} in one training set")
-  for part in parts:
-    images, labels = part.images, part.labels
-    if images.ndim != 4 or images.dtype != np.uint8:
-      raise ConfigError(
-        f"images {images.dtype}{list(images.shape)} are not uint8 [n, h, w, c]"
-      )
-    if labels.shape != images.shape[:1] or not len(labels):
-      raise ConfigError(
-        f"{len(images)} images but labels of shape {list(labels.shape)}"
-      )
-    if labels.min() < 0 or labels.max() >= num_classes:
-      raise ConfigError(
-        f"labels from {labels.min()} to {labels.max()} are not all in "
-        f"[0, {num_classes})"
-      )
-
-
 class _Order:
-  """Row numbers in shuffled order, in another one in each epoch."""
+  """Indices in shuffled order, in another order in each epoch."""
 
   def __init__(self, size: int, *seeds: int):
     self._size, self._seeds = size, seeds

@@ -1,18 +1,18 @@
-"""The folder of a study: what is done is on record, and not done again.
+"""The records of a study: what is recorded as done is not done again.
 
-out/study.json            the settings
+out/study.json            settings
 out/seed-0/vqvae/         run folder of a generator
-out/seed-0/sets/          generated images, one folder for each way
-out/seed-0/judged/        scores on validation images, weights of judges
-out/seed-0/gates/         what the generated sets are like
-out/choices.json          what was chosen on validation images
-out/test.json             when test images were read, and the scores there
-out/report.html, ...      see `report`
+out/seed-0/sets/          generated images, one folder for each generator
+out/seed-0/classifiers/   scores on validation images, weights of classifiers
+out/seed-0/quality/       quality checks of the generated images
+out/choices.json          choices made on validation images
+out/test.json             when test images were read, and the scores on them
+out/report.html, ...      report, see `report`
 
-Every record holds a digest of its values and of what they were made from, and
-both are compared whenever it is read. This is protection against accidents: a
-damaged disk, a careless edit, files of two studies mixed up. It is none
-against forgers, who can compute digests, too.
+Every record has a digest of its values and of what they were made from, and
+both are compared whenever it is read. This protects against accidents, such as
+a damaged disk, a careless edit or mixed-up files of two studies. It does not
+protect against forgers, who can compute digests, too.
 """
 
 import hashlib
@@ -27,19 +27,19 @@ from vqvae_jax.files import PARTIAL, pretty_json, read_json, replace
 
 AGAIN = "move it away, and it is made again"
 STUDY = "study.json"
-# What may lie in a folder before it is a study: its lock, and what is left of
-# a first record when the machine went down.
+# Files that a folder may have before it is a study: its lock, and a first
+# record that is incomplete because the machine went down.
 _HARMLESS = {".lock", STUDY + PARTIAL}
 
 
 def digest(values: Any) -> str:
-  """SHA-256 of values as JSON."""
+  """Returns the SHA-256 of values as JSON."""
   text = json.dumps(_plain(values), sort_keys=True)
   return hashlib.sha256(text.encode()).hexdigest()
 
 
 def file_digest(path: epath.PathLike) -> str | None:
-  """SHA-256 of a file; None if there is none."""
+  """Returns the SHA-256 of a file; None if it does not exist."""
   path = epath.Path(path)
   if not path.exists():
     return None
@@ -47,7 +47,7 @@ def file_digest(path: epath.PathLike) -> str | None:
 
 
 def folder_digest(folders: list[epath.Path]) -> str:
-  """SHA-256 of all files below some folders, with their names."""
+  """Returns the SHA-256 of all files in some folders, with their names."""
   found = hashlib.sha256()
   for folder in folders:
     for path in _files(folder):
@@ -65,13 +65,13 @@ def write(
   path: epath.PathLike,
   values: Mapping[str, Any],
   made_from: Mapping[str, Any] | None = None,
-):
+) -> None:
   """Writes a record, whole or not at all.
 
   Args:
-    path: path of the file; folders above it are made.
-    values: the record, as JSON can hold it.
-    made_from: what the values depend on: settings, and digests of files.
+    path: path of the file, whose folder is made if needed.
+    values: values of the record, as JSON can hold them.
+    made_from: settings and digests of files that the values depend on.
   """
   path = epath.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,12 +84,15 @@ def read(
   made_from: Mapping[str, Any] | None = None,
   mend: str = AGAIN,
 ) -> dict[str, Any] | None:
-  """What `write` wrote, or None if there is no such file.
+  """Reads a record that `write` wrote.
 
   Args:
     path: path of the file.
-    made_from: what the values must have been made from; None for anything.
-    mend: what to do about a record that cannot be used, for messages.
+    made_from: what the values have to depend on; None accepts anything.
+    mend: how to mend a record that cannot be used, for messages.
+
+  Returns:
+    The values; None if there is no such file.
 
   Raises:
     RunError: if the record is broken, was changed after it was written, or was
@@ -125,7 +128,7 @@ def once(
   make: Callable[[], dict[str, Any]],
   made_from: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-  """What is on record at `path`, made now if nothing is; see `read`."""
+  """Returns the record at `path`; makes and writes it if it is missing."""
   values = read(path, made_from)
   if values is None:
     values = make()
@@ -133,12 +136,12 @@ def once(
   return values
 
 
-def check_study(out: epath.PathLike, settings: Mapping[str, Any]):
-  """Checks that a folder can be this study's; nothing is written.
+def check_study(out: epath.PathLike, settings: Mapping[str, Any]) -> None:
+  """Checks that a folder can be that of a study; nothing is written.
 
   Args:
     out: path of the folder, which need not exist.
-    settings: what the numbers of the study depend on.
+    settings: settings that the results of the study depend on.
 
   Raises:
     RunError: if the folder holds something else, or another study.
@@ -168,12 +171,12 @@ def check_study(out: epath.PathLike, settings: Mapping[str, Any]):
 
 
 def _plain(values):
-  # As JSON has them: lists for tuples.
+  # JSON has lists for tuples.
   return json.loads(json.dumps(values))
 
 
 def _change(old, new, prefix=""):
-  """The first setting that is another one now, in words."""
+  """Returns the first setting that differs, in words; None if none does."""
   for name, value in new.items():
     before = old.get(name)
     if isinstance(before, dict) and isinstance(value, dict):

@@ -1,43 +1,47 @@
-"""The whole study: seed after seed, then the test images, then the report."""
+"""Runs a whole study: seed after seed, the test images, the report."""
 
 import contextlib
 import dataclasses
 import datetime
 from typing import Any
 
+from etils import epath
 from rich.console import Console
 
 from vqvae_jax.config import StudyConfig
 from vqvae_jax.files import expand
 from vqvae_jax.progress import Meter
-from vqvae_jax.study import checks, compare, inspect, method, records
-from vqvae_jax.study.arms import arms
-from vqvae_jax.study.images import all_images, load
-from vqvae_jax.study.report import primary_verdict, write_report
-from vqvae_jax.study.report_numbers import Primary, summarise
+from vqvae_jax.study import checks, method, records
+from vqvae_jax.study.arms import GeneratorSpec, arms
+from vqvae_jax.study.compare import Trained, best_generator, compare, sweep
+from vqvae_jax.study.images import Images, all_images, load
+from vqvae_jax.study.measure import Measures
+from vqvae_jax.study.report import Report, write_report
 from vqvae_jax.study.schedule import Schedule, trainings
 from vqvae_jax.study.seed import Seed
+from vqvae_jax.study.trials import Trials
 from vqvae_jax.study.verdict import Verdict
 from vqvae_jax.training import workdir
 
 
 def study(config: StudyConfig, console: Console | None = None) -> Verdict:
-  """Compares ways to grow a small set; goes on where an earlier call stopped.
+  """Runs a study, and continues where an earlier call stopped.
 
-  Nothing is written before all settings and images were checked, those of the
-  test split, too. Nothing is set for the whole process: a caller who wants
-  compiled programs kept sets `jax_compilation_cache_dir`.
+  Nothing is written before all settings and images were checked, including
+  those of the test split. Nothing is set for the whole process. A caller that
+  wants to keep compiled programs sets `jax_compilation_cache_dir`.
 
   Args:
     config: settings of the study.
-    console: where messages go, by default the standard output.
+    console: console for messages, by default the standard output.
 
   Returns:
     The answer to the primary question.
 
   Raises:
-    UserError: in one line, what is wrong with settings, data or folder.
-    Interrupted: on a signal while a generator was trained, after saving.
+    UserError: if the settings, the data or the folder cannot be used; the
+      message is one line.
+    Interrupted: on a signal while a generator is trained, after saving.
   """
   config = config.resolved()
   out = expand(config.out)
@@ -55,7 +59,7 @@ def study(config: StudyConfig, console: Console | None = None) -> Verdict:
     if not begun:
       out.mkdir(parents=True, exist_ok=True)
       held.enter_context(workdir.lock(out, "--out"))
-      # Another study may have begun here by now.
+      # Another study may have begun here in the meantime.
       records.check_study(out, settings)
     records.once(out / records.STUDY, lambda: settings)
     machine = records.once(out / "machine.json", method.machine)
@@ -68,13 +72,12 @@ def _check(config, out, seeds):
   """Refuses what would fail later; nothing is trained or written."""
   schedule = seeds[0].schedule
   schedule.say(
-    f"checking settings and images of {config.seeds} "
-    f"seed{'s' * (config.seeds > 1)}"
+    f"checking settings and images of {_count(config.seeds, 'seed')}"
   )
   with schedule.busy("checking settings and images"):
     for seed in seeds:
       checks.check_seed(config, seed)
-      # The images of one seed at a time; the first goes on with its own.
+      # Only the images of the first seed are needed again soon.
       if seed.number:
         seed.forget()
     if records.read(out / "test.json") is None:
@@ -84,96 +87,114 @@ def _check(config, out, seeds):
       checks.check_test_images(config, seeds[0])
 
 
-def _plan(config, seeds, schedule):
+def _plan(config, num_real, schedule):
   """Says what will be done."""
-  judges = trainings(config, seeds[0].num_real)
-  models = dict.fromkeys(name.partition("-")[0] for name in config.generators)
+  classifiers = trainings(config, num_real)
+  generators = [GeneratorSpec.parse(name) for name in config.generators]
+  models = list(dict.fromkeys(generator.model for generator in generators))
+  count = len(arms(generators, 1.0, "none"))
+  schedule.say(
+    f"plan: {_count(config.seeds, 'seed')}, each with "
+    f"{_count(len(models), 'generator')} to train ({', '.join(models)}), "
+    f"{config.num_synthetic:,} images to draw from "
+    f"{', '.join(config.generators)}, and {count} training sets (arms) for "
+    f"each classifier ({', '.join(config.classifiers)}): "
+    f"{sum(classifiers.values())} trainings of classifiers in all, including "
+    "those for choices and checks"
+  )
   drawn = [f"images of {name}" for name in config.generators]
   compared = [f"comparing {name}" for name in config.generators]
-  count = len(arms(list(config.generators), 1.0))
-  schedule.say(
-    f"plan: {config.seeds} seed{'s' * (config.seeds > 1)}, each with "
-    f"{len(models)} generator{'s' * (len(models) > 1)} to train "
-    f"({', '.join(models)}), {config.num_synthetic:,} images to draw from "
-    f"{', '.join(config.generators)}, and {count} training sets (arms) for "
-    f"each classifier ({', '.join(config.judges)}): {sum(judges.values())} "
-    "trainings of classifiers in all, choices and checks included"
-  )
   schedule.plan(
-    judges,
+    classifiers,
     dict.fromkeys([*models, *drawn], config.seeds),
     dict.fromkeys(compared, config.seeds),
   )
 
 
+def _count(number, noun):
+  return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _study(config, out, settings, seeds, schedule):
-  _plan(config, seeds, schedule)
-  trained, choices, gates, sheets = [], {}, [], {}
-  for seed in seeds:
-    found, chosen = compare.compare(config, seed)
-    trained += found
+  num_real = seeds[0].num_real
+  _plan(config, num_real, schedule)
+  generators = [GeneratorSpec.parse(name) for name in config.generators]
+  all_trials = [Trials(seed) for seed in seeds]
+  trained, choices, quality, grids = [], {}, [], {}
+  for trials in all_trials:
+    seed, measures = trials.seed, Measures(trials)
+    of_seed, chosen = compare(config, trials, measures)
+    trained += of_seed
     choices[f"seed {seed.number}"] = chosen
-    for generator in config.generators:
-      gates.append(inspect.gates(config, seed, generator))
-    inspect.note_halves(seed)
+    quality += [measures.figures(generator) for generator in generators]
+    measures.note_halves()
     if seed.number == 0:
-      with schedule.busy("drawing pages of images"):
-        sheets = inspect.sheets(config, seed)
+      with schedule.busy("drawing sample grids"):
+        grids = measures.grids()
     seed.forget()
   if config.sweep:
-    best, chosen = compare.best_generator(config, trained)
-    choices["generator of the sweep"] = chosen
-    for seed in seeds if best else []:
-      chosen = choices[f"seed {seed.number}"]
-      trained += compare.sweep(config, seed, best, chosen)
-      seed.forget()
+    best = best_generator(config, trained)
+    name = best.chosen.name if best.chosen else None
+    choices["generator of the sweep"] = best._replace(chosen=name).record()
+    if best.chosen:
+      trained += _sweep(config, all_trials, best.chosen, trained)
   _record_choices(out / "choices.json", choices)
-  results = [compare.row(item, "validation") for item in trained]
+  results = [item.row("validation") for item in trained]
   test = _test(config, out, trained, schedule)
   if test:
     results += test["results"]
-  multiplier = config.num_synthetic / seeds[0].num_real
   schedule.update("writing the report")
-  write_report(
+  answer = write_report(
     out,
-    settings,
-    results,
-    gates,
-    choices,
-    sheets,
-    list(seeds[0].spec.class_names),
-    test["read"] if test else None,
-    multiplier,
+    Report(
+      settings=settings,
+      results=results,
+      checks=quality,
+      choices=choices,
+      samples=grids,
+      class_names=seeds[0].spec.class_names,
+      test_read=test["read"] if test else None,
+      multiplier=config.num_synthetic / num_real,
+    ),
   )
-  answer = _answer(
-    config, results, "test" if test else "validation", multiplier
-  )
-  schedule.console.print(str(answer), highlight=False, soft_wrap=True)
-  schedule.console.print(
-    f"report: {out / 'report.html'}", highlight=False, soft_wrap=True
-  )
+  for line in (answer, f"report: {out / 'report.html'}"):
+    schedule.console.print(str(line), highlight=False, soft_wrap=True)
   return answer
 
 
-def _record_choices(path, choices):
-  """Puts on record what was chosen; it is what it was, or nothing is.
+def _sweep(config, all_trials, generator, trained) -> list[Trained]:
+  """Trains classifiers on the arms of the sweep in all seeds."""
+  found = []
+  for trials in all_trials:
+    found += sweep(config, trials, generator, trained)
+    trials.seed.forget()
+  return found
+
+
+def _record_choices(path: epath.Path, choices: dict[str, Any]):
+  """Records what was chosen.
 
   Raises:
-    RunError: if the record holds other choices.
+    RunError: if other choices are recorded.
   """
-  made = records.digest(choices)
-  known = records.read(path, {"judges": made})
-  if known is None:
-    records.write(path, choices, {"judges": made})
+  made_from = {"choices": records.digest(choices)}
+  if records.read(path, made_from) is None:
+    records.write(path, choices, made_from)
 
 
-def _test(config, out, trained, schedule):
-  """The scores on test images; None where they wait for a later command."""
-  judges = [
-    [item.seed.number, item.arm.slug, item.judge, item.scores["weights"]]
+def _test(config, out, trained, schedule) -> dict[str, Any] | None:
+  """Returns the scores on test images; None if they are read later."""
+  classifiers = [
+    [
+      item.trials.seed.number,
+      item.arm.slug,
+      item.classifier,
+      item.scores["weights"],
+    ]
     for item in trained
   ]
-  path, made_from = out / "test.json", {"judges": records.digest(judges)}
+  path = out / "test.json"
+  made_from = {"classifiers": records.digest(classifiers)}
   test = records.read(path, made_from)
   if test is None and config.test:
     test = _read_test(config, trained, schedule)
@@ -182,39 +203,30 @@ def _test(config, out, trained, schedule):
 
 
 def _read_test(config, trained, schedule) -> dict[str, Any]:
-  """Scores all judges with the test images."""
-  # The same images for all seeds, in the form that each seed's have: of few
-  # real images, one seed's may all be grey and another's not, or of 16-bit
-  # values scaled by another range.
+  """Scores all classifiers on the test images."""
+  # All seeds have the same test images, but perhaps in another form. The few
+  # real images of one seed may all be grey, and those of another seed not, or
+  # 16-bit values may be scaled by another range.
   forms, results = {}, []
   schedule.update("reading the test images")
   with Meter(
     schedule.console, "classifiers on test images", len(trained)
   ) as meter:
     for item in trained:
-      spec = item.seed.spec
+      trials, spec = item.trials, item.trials.seed.spec
       form = spec.image_shape, spec.intensity_range
       if form not in forms:
-        forms[form] = _test_images(config, item.seed.number)
+        forms[form] = _test_images(config, trials.seed.number)
       test = forms[form]
-      scores = item.seed.score_test(
-        item.arm, item.judge, item.strength, item.real_share, test
-      )
+      params = trials.params(item.arm, item.classifier)
+      scores = trials.score(item.classifier, params, test)
       scored = dataclasses.replace(item, scores=item.scores | scores)
-      results.append(compare.row(scored, "test"))
+      results.append(scored.row("test"))
       meter.advance(1)
   read = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
   return {"read": read, "images": len(test), "results": results}
 
 
-def _test_images(config, number):
-  return all_images(
-    load(config, number, ("train", "validation", "test"))["test"]
-  )
-
-
-def _answer(config, results, split, multiplier) -> Verdict:
-  """The answer to the question that was named beforehand."""
-  primary = Primary(f"classical+{config.primary}", judge=config.judges[0])
-  rows = summarise(results, split, multiplier, primary)
-  return primary_verdict(rows, split, primary)
+def _test_images(config, number) -> Images:
+  data = load(config, number, ("train", "validation", "test"))
+  return all_images(data["test"])

@@ -1,4 +1,4 @@
-"""What a study has to do, how far it is, and how long it will still take."""
+"""The progress of a study: what is done, what is left, and for how long."""
 
 import collections
 import threading
@@ -11,16 +11,16 @@ from rich.console import Console
 from vqvae_jax.config import StudyConfig
 from vqvae_jax.progress import duration
 from vqvae_jax.study.classical import STRENGTHS
-from vqvae_jax.study.judges import CANDIDATES, FEATURES
+from vqvae_jax.study.fitting import CANDIDATES, FEATURES
 
-# Seconds without a sign of life after which a line says what is going on.
+# After this many seconds without a line, a line says what is being done.
 INTERVAL = 20
-# Seconds between two looks whether that is so.
+# The number of seconds between two checks of that.
 TICK = 1
 
 
 def trainings(config: StudyConfig, num_real: int) -> dict[str, int]:
-  """How often each judge is trained in a whole study.
+  """Returns how often each classifier is trained in a whole study.
 
   Args:
     config: settings of the study.
@@ -30,28 +30,31 @@ def trainings(config: StudyConfig, num_real: int) -> dict[str, int]:
     multiplier * num_real != config.num_synthetic for multiplier in config.sweep
   )
   counts = collections.Counter()
-  for n, judge in enumerate(config.judges):
-    # The first one chooses for all: the strength, of which the best is its
-    # classical arm, and the share of real images.
-    plain = len(STRENGTHS) + 1 if n == 0 else 3
+  for n, name in enumerate(config.classifiers):
+    # The arms real, repeated and classical. The first classifier is trained at
+    # all strengths and all shares of real images, and chooses for the others.
+    plain = 2 + (len(STRENGTHS) - 1 if n == 0 else 1)
     shares = len(config.real_shares) if n == 0 else 1
-    counts[judge] += plain + len(config.generators) * (1 + 2 * shares)
-    counts[judge] += len(CANDIDATES.get(judge, ())) + 2 * points
-  # Of each half of the real images, and one for its features.
-  counts[FEATURES] += 2 + (FEATURES not in config.judges)
-  return {judge: count * config.seeds for judge, count in counts.items()}
+    counts[name] += plain + len(config.generators) * (1 + 2 * shares)
+    counts[name] += len(CANDIDATES.get(name, ())) + 2 * points
+  # One is trained on each half of the real images.
+  counts[FEATURES.name] += 2
+  if FEATURES.name not in config.classifiers:
+    # Another one is trained for its features.
+    counts[FEATURES.name] += 1
+  return {name: count * config.seeds for name, count in counts.items()}
 
 
 class Schedule:
-  """Counts what is done, and says it with every line.
+  """Counts what is done, and prints the count with every line.
 
-  While it is entered, no more than `INTERVAL` seconds pass without a line.
+  Within its context, at least one line is printed every `INTERVAL` seconds.
   """
 
   def __init__(self, console: Console):
     self.console = console
     self._todo = {}
-    self._judges, self._short = set(), set()
+    self._classifiers, self._short = set(), set()
     self._seen = set()
     self._total = self._done = 0
     self._seconds = collections.defaultdict(list)
@@ -73,29 +76,33 @@ class Schedule:
 
   def plan(
     self,
-    judges: dict[str, int],
+    classifiers: dict[str, int],
     others: dict[str, int],
     short: dict[str, int],
-  ):
+  ) -> None:
     """Sets what is to be done.
 
     Args:
-      judges: number of trainings of each judge; these are counted on screen.
+      classifiers: number of trainings of each classifier; the screen shows how
+        many of these are done.
       others: number of pieces of other work of each kind.
-      short: the same of work that takes little time, so that the time left can
-        be told before the first piece of it is done.
+      short: number of pieces of short work of each kind. It does not delay the
+        first estimate of the time left.
     """
-    self._todo = {**others, **short, **judges}
-    self._judges, self._short = set(judges), set(short)
-    self._total = sum(judges.values())
+    self._todo = {**others, **short, **classifiers}
+    self._classifiers, self._short = set(classifiers), set(short)
+    self._total = sum(classifiers.values())
 
-  def done(self, kind: str, key: Hashable, seconds: float | None = None):
+  def done(
+    self, kind: str, key: Hashable, seconds: float | None = None
+  ) -> None:
     """Notes a piece of work that is done, or need not be done.
 
     Args:
-      kind: what work it is.
-      key: which piece of this kind it is; it counts once.
-      seconds: time it took, now or in an earlier session; None for none.
+      kind: kind of the work.
+      key: identity of the piece within its kind; each piece counts once.
+      seconds: time that it took, now or in an earlier session; None if it is
+        not done.
     """
     if (kind, key) in self._seen:
       return
@@ -104,9 +111,10 @@ class Schedule:
       self._seconds[kind].append(seconds)
     if kind in self._todo:
       self._todo[kind] -= 1
-    self._done += kind in self._judges
+    if kind in self._classifiers:
+      self._done += 1
 
-  def say(self, text: str, left: bool = False):
+  def say(self, text: str, left: bool = False) -> None:
     """Prints a line, with the time that is left if `left` is set."""
     where = f"[{self._done} of {self._total}] " if self._total else ""
     rest = self._left() if left else ""
@@ -116,7 +124,7 @@ class Schedule:
 
   @contextmanager
   def busy(self, what: str) -> Iterator[None]:
-    """Says what is going on, where that takes long."""
+    """Sets what is being done, for the lines during long work."""
     before, self._now = self._now, what
     self._since = time.monotonic()
     try:
@@ -124,12 +132,12 @@ class Schedule:
     finally:
       self._now, self._since = before, time.monotonic()
 
-  def update(self, what: str):
-    """Changes what `busy` says."""
+  def update(self, what: str) -> None:
+    """Changes what `busy` has set."""
     self._now = what
 
   def _left(self):
-    """The time left in words; empty while too little is known."""
+    """Returns the time left in words; empty while too little is known."""
     seconds = 0.0
     for kind, count in self._todo.items():
       if count <= 0:
@@ -140,7 +148,7 @@ class Schedule:
         return ""
       seconds += count * sum(self._seconds[kind]) / len(self._seconds[kind])
     if seconds >= 100:
-      # An estimate is no better than that.
+      # The estimate is not more precise than that.
       seconds = 60 * round(seconds / 60)
     return f"about {duration(seconds)} left" if seconds else ""
 
@@ -152,7 +160,7 @@ class Schedule:
 
 
 class _Noted:
-  """A file that knows when it was written to last."""
+  """A file that notes when it was last written to."""
 
   def __init__(self, file):
     self._file = file

@@ -1,4 +1,4 @@
-"""How well logits tell classes."""
+"""Scores of a classifier."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -11,25 +11,24 @@ def score(
   labels: Int[np.ndarray, " n"],
   num_classes: int,
 ) -> dict[str, float | list[float]]:
-  """Accuracy and what it hides where classes are not alike in number.
+  """Returns the scores of logits.
 
   Args:
-    logits: of each image.
-    labels: the class of each image.
-    num_classes: of the logits.
+    logits: logits of each image.
+    labels: class of each image.
+    num_classes: number of classes.
 
   Returns:
-    `accuracy`; `balanced_accuracy`, the mean recall; `auroc`, the mean over
-    classes of each against the rest by its probability, which of two classes
-    is that of class 1; `recall` of each class. Classes that `labels` lacks
-    have the recall nan and count in no mean; with one class alone `auroc` is
-    nan.
+    The `accuracy`; the `balanced_accuracy`, which is the mean recall; the
+    `auroc`, which is the mean over classes of the area under the curve of the
+    class against the rest; and the `recall` of each class. A class without
+    images has the recall nan and is left out of the means. The `auroc` is nan
+    if only one class has images.
   """
-  logits = np.asarray(logits, np.float64)
-  labels = np.asarray(labels)
+  logits = logits.astype(np.float64)
   if logits.shape != (len(labels), num_classes) or not len(labels):
     raise ValueError(
-      f"logits of shape {logits.shape} for {len(labels)} labels of "
+      f"logits of shape {logits.shape} do not fit {len(labels)} labels of "
       f"{num_classes} classes"
     )
   right = logits.argmax(axis=1) == labels
@@ -48,10 +47,11 @@ def score(
 def area_under_roc(
   scores: Float[np.ndarray, " n"], positive: Bool[np.ndarray, " n"]
 ) -> float:
-  """Chance that a positive scores above a negative; a tie counts half.
+  """Returns the probability that a positive scores above a negative.
 
-  The Mann-Whitney statistic: Hanley and McNeil, "The Meaning and Use of the
-  Area under a ROC Curve", Radiology 1982. There must be some of both.
+  A tie counts as one half. This is the Mann-Whitney statistic: Hanley and
+  McNeil, "The Meaning and Use of the Area under a ROC Curve", Radiology 1982.
+  At least one positive and one negative are needed.
   """
   count = positive.sum()
   others = len(positive) - count
@@ -64,8 +64,8 @@ def _auroc(logits, labels, present):
     return float("nan")
   areas = []
   for c in present:
-    # The log-odds of class c: in the order of its probability, but large
-    # logits do not run into ties. Those of two classes have one area.
+    # The log-odds of class c have the same order as its probability, but have
+    # no ties where logits are large. With two classes, both areas are equal.
     odds = logits[:, c] - logsumexp(np.delete(logits, c, axis=1), axis=1)
     areas.append(area_under_roc(odds, labels == c))
   return float(np.mean(areas))

@@ -1,21 +1,31 @@
 """The answer of a study in plain words, for the screen and the report."""
 
-import math
 from typing import NamedTuple
+
+from vqvae_jax.study.intervals import Estimate
 
 NO_ANSWER = "No answer."
 NO_GAIN = "No measurable gain."
-GAIN = "A gain."
-LOSS = "A loss."
+GAIN = "A measurable gain."
+LOSS = "A measurable loss."
+_ONE_SEED = (
+  "One seed cannot show whether a difference is due to chance. Repeat the "
+  "study with --seeds=3 or more and another --out."
+)
+_SAME = (
+  "The difference is the same in every seed, so there is no interval. Repeat "
+  "the study with more --seeds and another --out."
+)
 
 
 class Verdict(NamedTuple):
-  """What a comparison of two arms says, from large to small.
+  """The answer of a comparison of two arms.
 
   Attributes:
-    headline: two or three words.
-    sentence: the difference and its interval.
-    limit: what the study could not have seen; empty after a gain or a loss.
+    headline: the answer in two or three words.
+    sentence: the difference of the arms and its interval.
+    limit: what the study could not detect, or why there is no answer; empty
+      after a gain or a loss.
   """
 
   headline: str
@@ -27,72 +37,59 @@ class Verdict(NamedTuple):
 
 
 def verdict(
-  name_a: str,
-  name_b: str,
-  mean: float,
-  low: float,
-  high: float,
-  seeds: int,
-  images: str = "test images",
+  arm: str, other: str, difference: Estimate | None, images: str = "test images"
 ) -> Verdict:
-  """Says how much better or worse one arm is than another.
+  """Returns how much better or worse one arm is than another.
 
   Args:
-    name_a: name of the arm with generated images.
-    name_b: name of the arm that it is compared with.
-    mean: difference of their accuracies, a share, as a mean over seeds.
-    low: lower end of its 95 % interval; NaN or infinite if there is none.
-    high: upper end of the interval.
-    seeds: number of seeds that both arms have.
+    arm: name of the arm with generated images.
+    other: name of the arm that it is compared with.
+    difference: difference of their accuracies, a share; None if the arms were
+      not compared.
     images: what the accuracies were measured on.
   """
-  if seeds < 1:
+  if difference is None or not difference.seeds:
     return Verdict(
-      NO_ANSWER, f"`{name_a}` and `{name_b}` have no seed in common.", ""
+      NO_ANSWER, f"`{arm}` and `{other}` have no seed in common.", ""
     )
-  change = f"{_what(name_a, name_b)} changed accuracy on {images} by "
-  count = f"{seeds} seed" if seeds == 1 else f"{seeds} seeds"
-  if not (math.isfinite(low) and math.isfinite(high)):
-    digits = 1 if abs(mean) >= 0.01 else 2
-    reason = (
-      "From 1 seed it cannot be told whether a difference is chance; a study "
-      "of --seeds=3 or more can tell, with another --out."
-      if seeds == 1
-      else "The difference is the same in every seed, so that there is no "
-      "interval; more --seeds give one, with another --out."
-    )
-    points = f"{_points(mean, digits)} points ({count}, no interval)"
-    return Verdict(NO_ANSWER, f"{change}{points}.", reason)
-  half = (high - low) / 2
-  digits = 1 if half >= 0.01 else 2
-  sentence = (
-    f"{change}{_points(mean, digits)} points (95 % interval "
-    f"{_points(low, digits)} to {_points(high, digits)}, {count})."
+  seeds = "1 seed" if difference.seeds == 1 else f"{difference.seeds} seeds"
+  change = f"{_what(arm, other)} changed accuracy on {images} by"
+  if not difference.bounded:
+    mean = _points(difference.mean, abs(difference.mean))
+    sentence = f"{change} {mean} points ({seeds}, no interval)."
+    reason = _ONE_SEED if difference.seeds == 1 else _SAME
+    return Verdict(NO_ANSWER, sentence, reason)
+  half = (difference.high - difference.low) / 2
+  mean, low, high = (
+    _points(share, half)
+    for share in (difference.mean, difference.low, difference.high)
   )
-  if low > 0:
+  sentence = f"{change} {mean} points (95 % interval {low} to {high}, {seeds})."
+  if difference.low > 0:
     return Verdict(GAIN, sentence, "")
-  if high < 0:
+  if difference.high < 0:
     return Verdict(LOSS, sentence, "")
   limit = (
-    f"With {count}, differences below about {_about(100 * half)} cannot be "
-    "seen."
+    f"With {seeds}, the study cannot detect differences below about "
+    f"{_about(100 * half)}."
   )
   return Verdict(NO_GAIN, sentence, limit)
 
 
-def _what(name_a, name_b):
-  arms = f"(`{name_a}` against `{name_b}`)"
-  if name_a.startswith(f"{name_b}+"):
-    return f"Adding generated images {arms}"
-  return f"Training on `{name_a}` instead of `{name_b}`"
+def _what(arm: str, other: str) -> str:
+  if arm.startswith(f"{other}+"):
+    return f"Adding generated images (`{arm}` against `{other}`)"
+  return f"Training on `{arm}` instead of `{other}`"
 
 
-def _points(share, digits):
+def _points(share: float, size: float) -> str:
+  """Returns a share in points, with two digits where sizes are small."""
+  digits = 1 if size >= 0.01 else 2
   # Adding 0 turns -0.0 into 0.0.
   return f"{round(100 * share, digits) + 0.0:+.{digits}f}"
 
 
-def _about(points):
+def _about(points: float) -> str:
   if points >= 1.5:
     return f"{points:.0f} points"
   return "1 point" if points >= 0.95 else f"{float(f'{points:.1g}'):g} points"

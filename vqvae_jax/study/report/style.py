@@ -1,10 +1,10 @@
-"""How the report looks: on wide pages and phones, by day, by night, on paper.
+"""The style of the report on wide pages, on phones, in the dark and on paper.
 
-Colours of marks are after Okabe and Ito (2008), which colour-blind readers
-tell apart; shapes tell the same.
+The colours of marks follow Okabe and Ito (2008), so colour-blind readers can
+distinguish them; each colour also has a shape of its own.
 """
 
-# Of pages and of drawings that are files of their own.
+# Colours of pages, and of drawings that are files of their own.
 _LIGHT = """
   --text: #1c1c1e; --soft: #5c5c61; --line: #d8d8dc; --page: #ffffff;
   --panel: #f4f5f7; --link: #005a9c; --baseline: #1c1c1e; --alone: #c24e00;
@@ -33,7 +33,6 @@ svg .baseline { --mark: var(--baseline); } svg .alone { --mark: var(--alone); }
 svg .real { --mark: var(--real); } svg .classical { --mark: var(--classical); }
 svg .mark { fill: var(--mark); stroke: var(--page); stroke-width: 1; }
 svg .bar { stroke: var(--mark); stroke-width: 2; fill: none; }
-svg .series { stroke-dasharray: none; stroke-width: 1.2; opacity: 0.6; }
 """
 STYLE = f"""{COLORS}
 :root {{ color-scheme: light dark; }}
@@ -43,7 +42,6 @@ body {{ font: 16px/1.55 system-ui, "Segoe UI", Roboto, Helvetica, Arial,
 h1 {{ font-size: 1.25rem; font-weight: 600; margin: 0 0 1rem;
   color: var(--soft); }}
 h2 {{ font-size: 1.3rem; margin: 2.5rem 0 0.6rem; line-height: 1.3; }}
-h3 {{ font-size: 1.05rem; margin: 1.6rem 0 0.4rem; }}
 p {{ max-width: 44rem; margin: 0.6rem 0; }}
 a {{ color: var(--link); }}
 code {{ font: 0.92em ui-monospace, "DejaVu Sans Mono", Menlo, Consolas,
@@ -61,8 +59,8 @@ figcaption strong {{ color: var(--text); }}
 .plot .wide {{ max-width: 900px; }}
 .plot .narrow {{ display: none; max-width: 460px; }}
 .beside {{ display: flex; flex-wrap: wrap; gap: 0.5rem 3rem; }}
-.sheet figcaption {{ margin-bottom: 0.5rem; }}
-.beside .sheet {{ flex: 0 1 auto; min-width: min(100%, 20rem);
+.samples figcaption {{ margin-bottom: 0.5rem; }}
+.beside .samples {{ flex: 0 1 auto; min-width: min(100%, 20rem);
   max-width: 100%; }}
 .named {{ display: grid; gap: 0 0.6rem;
   grid-template-columns: fit-content(9rem) minmax(0, max-content); }}
@@ -98,7 +96,7 @@ td.number {{ white-space: nowrap; }}
   .answer {{ background: none; border: 1px solid var(--line); }}
   .table {{ overflow: visible; }} .name {{ position: static; }}
   details::details-content {{ content-visibility: visible; height: auto; }}
-  h2, h3, summary {{ break-after: avoid; }}
+  h2, summary {{ break-after: avoid; }}
   figure, tr {{ break-inside: avoid; }}
 }}
 """

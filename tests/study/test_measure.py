@@ -1,4 +1,4 @@
-"""What is refused before training, gates of sets, the filter, the sheets."""
+"""What is refused before training, quality checks, the filter, sample grids."""
 
 import dataclasses
 import json
@@ -15,7 +15,8 @@ from vqvae_jax.errors import ConfigError
 from vqvae_jax.generators import load
 from vqvae_jax.generators.labels import labels_of
 from vqvae_jax.pixels import to_uint8
-from vqvae_jax.study import generators, inspect
+from vqvae_jax.study import generators, measure
+from vqvae_jax.study.arms import GeneratorSpec
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ from vqvae_jax.study import generators, inspect
   [
     # Of a generator that is not the first.
     ({"baseline": BaselineConfig(batch_size=12)}, "not divisible by the 8"),
-    ({"real_shares": (0.5, 0.999)}, "no row in a batch of 64"),
+    ({"real_shares": (0.5, 0.999)}, "no image in a batch of 64"),
     ({"tokenizer": TokenizerConfig(stride=16)}, "stride"),
   ],
 )
@@ -43,7 +44,7 @@ def test_sides_that_a_later_generator_cannot_take(tmp_path):
   assert not (tmp_path / "study").exists()
 
 
-def test_images_too_small_for_the_judges(tmp_path):
+def test_images_too_small_for_the_classifiers(tmp_path):
   dataset = tiny.write_npz(tmp_path / "bars.npz", size=6)
   config = settings(
     dataset, tmp_path / "study", generators=("dcgan",), image_size=2
@@ -61,8 +62,8 @@ def test_reconstructions_of_training_images_are_found(tiny_run):
   copies = to_uint8(model.decode(ids))
   # Else the test would tell nothing.
   assert (model.encode(copies) != ids).any(axis=(1, 2)).sum() > 10
-  assert inspect.repeated_ids(folder, real, copies)["training_ids"] == 1
-  assert inspect.repeated_ids(folder, real, other)["training_ids"] < 0.5
+  assert measure.repeated_ids(folder, real, copies)["training_ids"] == 1
+  assert measure.repeated_ids(folder, real, other)["training_ids"] < 0.5
 
 
 def test_generated_classes_are_as_often_as_real_ones(
@@ -74,7 +75,9 @@ def test_generated_classes_are_as_often_as_real_ones(
   spec = load_data(tiny.config(dataset, tmp_path)).spec
   for counts in ((10, 10, 10), (80, 15, 5)):
     spec = dataclasses.replace(spec, class_counts=counts)
-    generators.draw("vae", 100, 0, tmp_path / str(counts), spec, Console())
+    generators.draw(
+      GeneratorSpec("vae"), 100, 0, tmp_path / str(counts), spec, Console()
+    )
     config, _ = drawn[-1]
     labels = labels_of(config.labels, np.arange(300), spec)
     made = np.bincount(labels) / 300
@@ -87,24 +90,24 @@ def test_filter_counts_what_it_drops(dataset, tmp_path):
   config = settings(
     dataset, tmp_path / "study", generators=("vae",), filter=True
   )
-  # Judges of four steps read little right: most images are dropped.
+  # After four steps classifiers are rarely right: most images are dropped.
   call(config)
-  folder = tmp_path / "study/seed-0/gates"
+  folder = tmp_path / "study/seed-0/quality"
   found = json.loads((folder / "vae-60.json").read_text())
   assert sum(found["dropped"].values()) == len(found["dropped_images"])
-  assert 0 <= found["fewest_kept"] <= (60 - len(found["dropped_images"])) / 3
+  assert 0 <= found["fewest_left"] <= (60 - len(found["dropped_images"])) / 3
 
 
 def test_a_filter_that_keeps_nothing_leaves_arms_out(
   dataset, tmp_path, monkeypatch
 ):
-  true_keep = inspect.g.keep
+  true_select = measure.quality.select
 
-  def keep(*args):
-    mask, counts = true_keep(*args)
+  def select(*args):
+    mask, counts = true_select(*args)
     return np.zeros_like(mask), counts
 
-  monkeypatch.setattr(inspect.g, "keep", keep)
+  monkeypatch.setattr(measure.quality, "select", select)
   config = settings(
     dataset, tmp_path / "study", generators=("vae",), filter=True, sweep=(1,)
   )
@@ -112,4 +115,4 @@ def test_a_filter_that_keeps_nothing_leaves_arms_out(
   assert "classical+vae: left out, no generated image passed" in text
   report = (tmp_path / "study/report.md").read_text()
   assert "`classical+vae` and `classical` have no seed in common" in report
-  assert "sheet_vae" not in report
+  assert "samples_vae" not in report

@@ -1,4 +1,4 @@
-"""Judges learn from parts in the shares asked for."""
+"""Classifiers are trained on parts in the shares asked for."""
 
 import dataclasses
 import os
@@ -13,9 +13,13 @@ import pytest
 from scipy.special import xlogy
 
 from vqvae_jax.errors import ConfigError, RunError
-from vqvae_jax.study import judges
-from vqvae_jax.study.judges import JUDGES, SIMPLE, train_judge
-from vqvae_jax.study.parts import Part, batch_rows
+from vqvae_jax.study import fitting, weights
+from vqvae_jax.study.fitting import (
+  CLASSIFIERS,
+  SIMPLE,
+  train_classifier,
+)
+from vqvae_jax.study.parts import Part, batch_counts
 
 
 def bars(n, seed=0):
@@ -31,6 +35,11 @@ def bars(n, seed=0):
   return images, labels
 
 
+def train(spec, parts, num_classes, seed, steps, **options):
+  spec = dataclasses.replace(spec, steps=steps)
+  return train_classifier(spec, parts, num_classes, seed, **options)
+
+
 def distance(params, others):
   return max(
     float(np.abs(a - b).max())
@@ -42,12 +51,12 @@ def distance(params, others):
 
 @pytest.fixture(scope="module")
 def trained():
-  """Each judge after a short training, and its losses."""
+  """Each classifier after a short training, and its losses."""
   result = {}
-  for name, judge in JUDGES.items():
+  for name, spec in CLASSIFIERS.items():
     losses = []
-    params = train_judge(
-      judge,
+    params = train(
+      spec,
       [Part(*bars(300))],
       3,
       seed=0,
@@ -58,28 +67,28 @@ def trained():
   return result
 
 
-@pytest.mark.parametrize("name", JUDGES)
-def test_a_judge_learns_what_can_be_told_apart(trained, name):
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifier_learns_what_can_be_told_apart(trained, name):
   params, losses = trained[name]
   assert [step for step, _ in losses] == [50, 100, 150]
-  # Smoothed targets leave a loss that no judge can go below.
-  smoothing = JUDGES[name].label_smoothing
+  # Smoothed targets leave a loss that no classifier can go below.
+  smoothing = CLASSIFIERS[name].label_smoothing
   target = np.eye(3)[0] * (1 - smoothing) + smoothing / 3
   above = [loss + xlogy(target, target).sum() for _, loss in losses]
   assert 0 < above[-1] < 0.3 * above[0]
   images, labels = bars(90, seed=1)
-  read = judges.predict(JUDGES[name], params, images).argmax(1)
+  read = fitting.predict(CLASSIFIERS[name], params, images).argmax(1)
   assert (read == labels).mean() > 0.95
 
 
-@pytest.mark.parametrize("name", JUDGES)
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_logits_are_linear_in_the_features(trained, name):
   params, _ = trained[name]
-  images, _ = bars(judges.READ + 7)
-  features = judges.features(JUDGES[name], params, images)
+  images, _ = bars(fitting.READ + 7)
+  features = fitting.features(CLASSIFIERS[name], params, images)
   assert features.shape == (len(images), 128)
   assert features.min() >= 0
-  logits = judges.predict(JUDGES[name], params, images)
+  logits = fitting.predict(CLASSIFIERS[name], params, images)
   assert logits.dtype == np.float32
   last = jax.device_get(params["logits"])
   np.testing.assert_allclose(
@@ -87,44 +96,41 @@ def test_logits_are_linear_in_the_features(trained, name):
   )
   # Rows of the padded rest are those of a batch of their own.
   np.testing.assert_allclose(
-    judges.predict(JUDGES[name], params, images[-7:]), logits[-7:], atol=1e-5
+    fitting.predict(CLASSIFIERS[name], params, images[-7:]),
+    logits[-7:],
+    atol=1e-5,
   )
 
 
 def test_parameters_come_back_from_their_file(trained, tmp_path):
   params, _ = trained["simple"]
-  path = tmp_path / "judge.npz"
-  judges.save_params(path, params)
-  assert [p.name for p in tmp_path.iterdir()] == ["judge.npz"]
-  like = judges.params_like(SIMPLE, 3, (8, 8, 1))
-  loaded = judges.load_params(path, like)
+  path = tmp_path / "weights.npz"
+  weights.save_params(path, params)
+  assert [p.name for p in tmp_path.iterdir()] == ["weights.npz"]
+  loaded = weights.load_params(path)
   assert jax.tree.structure(loaded) == jax.tree.structure(params)
   assert distance(loaded, params) == 0
-  for judge, classes in ((SIMPLE, 4), (JUDGES["tuned"], 3)):
-    other = judges.params_like(judge, classes, (8, 8, 1))
-    with pytest.raises(RunError, match="of another judge"):
-      judges.load_params(path, other)
   path.write_bytes(path.read_bytes()[:100])
-  with pytest.raises(RunError, match="judge.npz holds no parameters"):
-    judges.load_params(path, like)
+  with pytest.raises(RunError, match="weights.npz holds no parameters"):
+    weights.load_params(path)
   with pytest.raises(RunError, match="absent.npz holds no parameters"):
-    judges.load_params(tmp_path / "absent.npz", like)
+    weights.load_params(tmp_path / "absent.npz")
 
 
 def test_settings_that_are_tried_share_a_program(monkeypatch):
   calls = []
 
-  def note(judge, classes, augmented, params, opt_state, *rest):
-    calls.append((judge, tuple(rest[3].tolist())))
-    return params, opt_state, jnp.zeros(())
+  def note(program, state, batch, strengths, regularization, key):
+    calls.append((program, tuple(regularization.tolist())))
+    return state, jnp.zeros(())
 
-  monkeypatch.setattr(judges, "_train_chunk", note)
-  for judge in judges.CANDIDATES["tuned"]:
-    train_judge(judge, [Part(*bars(9))], 3, seed=0, steps=1)
-  assert len({judge for judge, _ in calls}) == 1
+  monkeypatch.setattr(fitting, "_train_chunk", note)
+  for spec in fitting.CANDIDATES["tuned"]:
+    train(spec, [Part(*bars(9))], 3, seed=0, steps=1)
+  assert len({program for program, _ in calls}) == 1
   assert {values for _, values in calls} == {
-    tuple(np.float32([judge.weight_decay, judge.label_smoothing]).tolist())
-    for judge in judges.CANDIDATES["tuned"]
+    tuple(np.float32([spec.weight_decay, spec.label_smoothing]).tolist())
+    for spec in fitting.CANDIDATES["tuned"]
   }
 
 
@@ -143,11 +149,11 @@ def test_ctrl_c_is_heard_in_the_middle_of_a_call(monkeypatch):
     sent.append(time.monotonic())
     os.kill(os.getpid(), signal.SIGINT)
 
-  monkeypatch.setattr(judges, "_train_chunk", compile_for_long)
+  monkeypatch.setattr(fitting, "_train_chunk", compile_for_long)
   threading.Thread(target=interrupt).start()
   try:
     with pytest.raises(KeyboardInterrupt):
-      train_judge(SIMPLE, [Part(*bars(9))], 3, seed=0, steps=1)
+      train(SIMPLE, [Part(*bars(9))], 3, seed=0, steps=1)
     assert time.monotonic() - sent[0] < 20
     assert not over.is_set()
   finally:
@@ -156,7 +162,7 @@ def test_ctrl_c_is_heard_in_the_middle_of_a_call(monkeypatch):
 
 @pytest.mark.parametrize("side", [8, 28, 29, 64, 256, 1024])
 def test_a_call_is_short_enough_to_hear_an_interruption(side):
-  chunk = judges._chunk(64, (side, side, 3))
+  chunk = fitting._chunk(64, (side, side, 3))
   assert 1 <= chunk <= 50
   assert chunk == 1 or chunk * 64 * side**2 <= 50 * 64 * 28**2
 
@@ -168,18 +174,18 @@ def test_training_depends_on_the_seed_alone():
     Part(images[30:], labels[30:], 0.5),
   ]
   first, again, other = (
-    train_judge(SIMPLE, parts, 3, seed, steps=3) for seed in (0, 0, 1)
+    train(SIMPLE, parts, 3, seed, steps=3) for seed in (0, 0, 1)
   )
   assert distance(first, again) == 0
   assert distance(first, other) > 0.01
-  swapped = train_judge(SIMPLE, parts[::-1], 3, 0, steps=3)
+  swapped = train(SIMPLE, parts[::-1], 3, 0, steps=3)
   assert distance(first, swapped) > 1e-6
   plain = [dataclasses.replace(part, augment="none") for part in parts]
-  first = train_judge(SIMPLE, plain, 3, 0, steps=3)
+  first = train(SIMPLE, plain, 3, 0, steps=3)
   assert distance(first, swapped) > 1e-6
   for change in ({"weight_decay": 0.5}, {"label_smoothing": 0.1}):
-    judge = dataclasses.replace(SIMPLE, **change)
-    assert distance(first, train_judge(judge, plain, 3, 0, steps=3)) > 1e-6
+    spec = dataclasses.replace(SIMPLE, **change)
+    assert distance(first, train(spec, plain, 3, 0, steps=3)) > 1e-6
 
 
 @pytest.fixture
@@ -187,11 +193,11 @@ def batches(monkeypatch):
   """The arguments of each call of the compiled program, which is not run."""
   calls = []
 
-  def note(judge, classes, augmented, params, opt_state, *rest):
-    calls.append((augmented, *rest))
-    return params, opt_state, jnp.zeros(())
+  def note(program, state, batch, strengths, regularization, key):
+    calls.append((program.augmented, *batch, strengths, regularization, key))
+    return state, jnp.zeros(())
 
-  monkeypatch.setattr(judges, "_train_chunk", note)
+  monkeypatch.setattr(fitting, "_train_chunk", note)
   return calls
 
 
@@ -207,7 +213,7 @@ def test_every_batch_has_the_shares_and_strengths_of_its_parts(batches):
     Part(*numbered(40, 0), 0.25, "strong"),
     Part(*numbered(90, 100), 0.75),
   ]
-  train_judge(SIMPLE, parts, 2, seed=0, steps=120)
+  train(SIMPLE, parts, 2, seed=0, steps=120)
   assert [len(labels) for _, _, labels, *_ in batches] == [50, 50, 20]
   for augmented, images, labels, strengths, *_ in batches:
     assert augmented
@@ -215,7 +221,7 @@ def test_every_batch_has_the_shares_and_strengths_of_its_parts(batches):
     np.testing.assert_array_equal(labels, [[0] * 16 + [1] * 48] * len(labels))
     np.testing.assert_array_equal(labels, images[..., 0, 0, 0] // 100)
     np.testing.assert_allclose(
-      strengths[:16], [judges.STRENGTHS["strong"]] * 16, rtol=1e-6
+      strengths[:16], [fitting.STRENGTHS["strong"]] * 16, rtol=1e-6
     )
     assert not strengths[16:].any()
   # Keys of dropout and augmentation are of the chunk.
@@ -225,7 +231,7 @@ def test_every_batch_has_the_shares_and_strengths_of_its_parts(batches):
 
 def test_no_image_comes_again_before_all_others_did(batches):
   parts = [Part(*numbered(40, 0), 0.25), Part(*numbered(90, 100), 0.75)]
-  train_judge(SIMPLE, parts, 2, seed=0, steps=120)
+  train(SIMPLE, parts, 2, seed=0, steps=120)
   assert not any(augmented for augmented, *_ in batches)
   images = np.concatenate([images for _, images, *_ in batches])
   epochs = []
@@ -239,7 +245,7 @@ def test_no_image_comes_again_before_all_others_did(batches):
   # Nor are parts of one size in one order.
   batches.clear()
   same = [Part(*numbered(40, 0)), Part(*numbered(40, 100))]
-  train_judge(SIMPLE, same, 2, seed=0, steps=5)
+  train(SIMPLE, same, 2, seed=0, steps=5)
   rows = batches[0][1][..., 0, 0, 0] % 100
   assert (rows[:, :32] != rows[:, 32:]).mean() > 0.9
 
@@ -249,35 +255,33 @@ def test_no_image_comes_again_before_all_others_did(batches):
   [
     ([1.0], [64]),
     ([0.5, 0.5], [32, 32]),
-    ([1, 1, 1], [22, 21, 21]),
-    ([1000, 10_000], [6, 58]),
+    ([1.0, 1.0, 1.0], [22, 21, 21]),
+    ([1000.0, 10_000.0], [6, 58]),
     ([0.1, 0.2, 0.7], [6, 13, 45]),
   ],
 )
 def test_shares_become_rows_of_the_whole_batch(shares, rows):
   parts = [Part(*bars(3), share) for share in shares]
-  assert batch_rows(parts, 64) == rows
+  assert batch_counts(parts, 64) == rows
 
 
 @pytest.mark.parametrize(
   ("parts", "message"),
   [
-    ([], "at least one part"),
-    ([Part(*bars(3), 1.0), Part(*bars(3), 1000.0)], "no row in a batch of 64"),
+    (
+      [Part(*bars(3), 1.0), Part(*bars(3), 1000.0)],
+      "no image in a batch of 64",
+    ),
     ([Part(*bars(3), 0.0)], "not all above 0"),
-    ([Part(*bars(3), augment="weak")], "'weak' is none of none, light"),
-    ([Part(bars(3)[0], np.arange(3) + 1)], "from 1 to 3 are not all in"),
-    ([Part(bars(3)[0], np.arange(2))], "3 images but labels of shape"),
-    ([Part(bars(3)[0] / 255, np.arange(3))], "float64.* are not uint8"),
-    ([Part(*bars(3)), Part(bars(3)[0][:, 1:], np.arange(3))], "shapes"),
+    ([Part(*bars(3), np.nan)], "not all above 0"),
   ],
 )
-def test_parts_that_do_not_fit_are_an_error(parts, message):
+def test_shares_that_do_not_fit_are_an_error(parts, message):
   with pytest.raises(ConfigError, match=message):
-    train_judge(SIMPLE, parts, 3, seed=0, steps=1)
+    train(SIMPLE, parts, 3, seed=0, steps=1)
 
 
 def test_a_loss_that_is_not_finite_is_an_error():
-  judge = dataclasses.replace(SIMPLE, learning_rate=1e30)
+  spec = dataclasses.replace(SIMPLE, learning_rate=1e30)
   with pytest.raises(RunError, match="loss of classifier simple is (nan|inf)"):
-    train_judge(judge, [Part(*bars(9))], 3, seed=0, steps=3)
+    train(spec, [Part(*bars(9))], 3, seed=0, steps=3)

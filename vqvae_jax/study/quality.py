@@ -1,54 +1,70 @@
-"""What is wrong with a generated set: copies, gaps, oddities, wrong labels.
+"""Quality checks of a generated set: copies, gaps, oddities, wrong labels.
 
-Everything is numpy on rows: images (uint8 rows are read as [0, 1]) or features
-of a judge. Distances are Euclidean, in float64, computed in pieces, so that
-memory does not grow with the number of rows.
+All functions take arrays of images (uint8 becomes [0, 1]) or of features of a
+classifier, one item in each row. Distances are Euclidean, in float64. They are
+computed in pieces, so that memory does not grow with the number of rows.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 
-# Held-out images nearer to a training image than this percentage of them is
-# are rare; so should generated ones be.
+from vqvae_jax.quantizers.search import nearest_code
+
+# Few held-out images are nearer to a training image than this percentage of
+# them is. The same should hold for generated images.
 _PERCENTILE = 1.0
-# As arXiv 2002.09797 has it.
+# The number of neighbours that arXiv 2002.09797 recommends.
 NEIGHBOURS = 5
-# Of so many generated images distances between all pairs are taken.
+# Distances between all pairs are computed for this many generated images.
 COMPARED = 2000
 _ROWS = 256
+_search = jax.jit(nearest_code)
 
 
 class Nearest(NamedTuple):
-  """The nearest reference of each row, the first of equally near ones."""
+  """The nearest reference of each row, the first of equally near ones.
+
+  Attributes:
+    index: index of the reference.
+    distance: distance to it.
+  """
 
   index: Int[np.ndarray, " n"]
   distance: Float[np.ndarray, " n"]
 
 
 def nearest(
-  rows: Float[np.ndarray, "n ..."], references: Float[np.ndarray, "m ..."]
+  rows: Num[np.ndarray, "n *shape"], references: Num[np.ndarray, "m *shape"]
 ) -> Nearest:
-  """Finds the nearest reference of each row; copies are at distance 0.
+  """Finds the nearest reference of each row.
+
+  The search is in float32: of references whose distances differ by less than
+  its rounding errors, any may be returned. The distance itself is in float64.
 
   Args:
-    rows: generated images, or held-out ones to compare with; or features.
+    rows: images, or their features.
     references: training images, or their features.
   """
-  references = _flat(references)
+  codes = jnp.asarray(_flat(references, np.float32))
   index, distance = [], []
-  for piece, squared in _squared_distances(rows, references):
-    best = squared.argmin(axis=1)
-    index.append(best)
-    # The products above leave rounding errors, the differences do not.
-    distance.append(np.linalg.norm(piece - references[best], axis=1))
+  for piece in _pieces(rows):
+    found = np.asarray(_search(piece.astype(np.float32), codes))
+    index.append(found)
+    apart = piece - _flat(references[found])
+    distance.append(np.linalg.norm(apart, axis=1))
   return Nearest(np.concatenate(index), np.concatenate(distance))
 
 
 def copy_threshold(held_out_distances: Float[np.ndarray, " m"]) -> float:
-  """Nearer to a training image than this is as good as none held out."""
+  """Returns the distance below which an image counts as a copy.
+
+  Almost no held-out image is nearer to a training image.
+  """
   return float(np.percentile(held_out_distances, _PERCENTILE))
 
 
@@ -56,35 +72,39 @@ def share_closer(
   distances: Float[np.ndarray, " n"],
   held_out_distances: Float[np.ndarray, " m"],
 ) -> float:
-  """Share of samples nearer to a training image than 99 % of held-out ones.
+  """Returns the share of images below the copy threshold.
 
-  About 0.01 for new images of the same kind; near 1 for copies.
+  It is about 0.01 for new images of the same kind and near 1 for copies.
+
+  Args:
+    distances: distance from each image to the nearest training image.
+    held_out_distances: the same distances of held-out real images.
   """
   return float((distances < copy_threshold(held_out_distances)).mean())
 
 
-def duplicate_codes(
+def repeated_ids(
   ids: Int[np.ndarray, "n ..."],
   training_ids: Int[np.ndarray, "m ..."],
 ) -> dict[str, float]:
-  """Exact repetitions among the ids of images.
+  """Counts exact repetitions among the ids of images.
 
   Args:
-    ids: of generated images.
-    training_ids: of the images that the generator learnt from.
+    ids: ids of generated images.
+    training_ids: ids of the training images of the generator.
 
   Returns:
-    `duplicates`, the share of images whose ids another image has, too; and
-    `training`, the share with the ids of a training image.
+    `duplicate_ids`, the share of images with the ids of another image, and
+    `training_ids`, the share with the ids of a training image.
   """
   rows = ids.reshape(len(ids), -1)
-  _, place, counts = np.unique(
+  _, kind, counts = np.unique(
     rows, axis=0, return_inverse=True, return_counts=True
   )
   known = set(map(tuple, training_ids.reshape(len(training_ids), -1)))
   return {
-    "duplicates": float((counts[place.reshape(-1)] > 1).mean()),
-    "training": float(np.mean([tuple(row) in known for row in rows])),
+    "duplicate_ids": float((counts[kind.reshape(-1)] > 1).mean()),
+    "training_ids": float(np.mean([tuple(row) in known for row in rows])),
   }
 
 
@@ -93,21 +113,21 @@ def precision_recall_density_coverage(
   generated: Float[np.ndarray, "n d"],
   k: int = NEIGHBOURS,
 ) -> dict[str, float]:
-  """How real the generated set looks, and how much of the real it covers.
+  """Measures how real a generated set looks and how much it covers.
 
-  A ball lies around each row as far as its k-th nearest neighbour in its own
-  set. Kynkäänniemi et al., "Improved Precision and Recall Metric", arXiv
-  1904.06991, section 2: `precision` is the share of generated rows in a ball
-  of a real one, `recall` of real rows in a ball of a generated one. Naeem et
+  The ball of a row reaches to its k-th nearest neighbour in its own set.
+  Kynkäänniemi et al., "Improved Precision and Recall Metric", arXiv 1904.06991,
+  section 2: `precision` is the share of generated rows in the ball of a real
+  one, `recall` the share of real rows in the ball of a generated one. Naeem et
   al., "Reliable Fidelity and Diversity Metrics", arXiv 2002.09797, section 3:
-  `density` is the mean number of real balls around a generated row, over k (1
-  for the same distribution, and it can be more); `coverage` is the share of
-  real balls with a generated row in them.
+  `density` is the mean number of real balls around a generated row, over k; it
+  is 1 for equal distributions and may be more. `coverage` is the share of real
+  balls that hold a generated row.
 
   Args:
     real: features of real images.
     generated: features of generated images.
-    k: less than the number of rows of each.
+    k: number of neighbours, less than the number of rows of each set.
   """
   for rows in (real, generated):
     if not 1 <= k < len(rows):
@@ -135,16 +155,16 @@ def precision_recall_density_coverage(
 
 
 def kid(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
-  """Kernel distance, 0 in the mean for two draws of one distribution.
+  """Returns the kernel distance of two sets of features.
 
-  The unbiased squared maximum mean discrepancy under the kernel
+  This is the unbiased squared maximum mean discrepancy under the kernel
   `(x y / d + 1)^3`: Binkowski et al., "Demystifying MMD GANs", arXiv
-  1801.01401, sections 2 and 4. All rows are used at once. Of its name only the
-  estimator is meant: `a` and `b` are features of a judge, not of Inception.
+  1801.01401, sections 2 and 4. Its mean is 0 for two sets of one distribution.
+  The features are those of a classifier of the study, not those of Inception.
   """
   a, b = _flat(a), _flat(b)
   if min(len(a), len(b)) < 2:
-    raise ValueError(f"{len(a)} and {len(b)} rows: two or more of each")
+    raise ValueError(f"{len(a)} and {len(b)} rows; both need two or more")
 
   def within(rows):
     own = (_kernel((rows * rows).sum(axis=1), rows.shape[1])).sum()
@@ -155,13 +175,14 @@ def kid(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
   return float(within(a) + within(b) - 2 * between)
 
 
-def frechet_distance_judge_features(
+def frechet_distance_of_features(
   a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]
 ) -> float:
-  """`frechet_distance` of the features' means and covariances.
+  """Returns the Fréchet distance of the Gaussians fitted to two sets.
 
-  The formula of the FID (Heusel et al., arXiv 1706.08500, section 4) in a
-  judge's features, so no FID and not to be compared with one.
+  The formula is that of the FID (Heusel et al., arXiv 1706.08500, section 4),
+  but the features are those of a classifier of the study. The result is
+  therefore not an FID, and the two are not comparable.
   """
   a, b = _flat(a), _flat(b)
   return frechet_distance(
@@ -178,12 +199,12 @@ def frechet_distance(
   mean_b: Float[np.ndarray, " d"],
   cov_b: Float[np.ndarray, "d d"],
 ) -> float:
-  """Squared Wasserstein-2 distance of two Gaussians.
+  """Returns the squared Wasserstein-2 distance of two Gaussians.
 
   Dowson and Landau, "The Fréchet Distance between Multivariate Normal
   Distributions", 1982: `|m - n|^2 + tr(A + B - 2 (A B)^(1/2))`. The last trace
-  is that of the root of `A^(1/2) B A^(1/2)`, which is symmetric, so that
-  eigenvalues that rounding made negative are known to be 0.
+  equals that of the root of `A^(1/2) B A^(1/2)`. That matrix is symmetric and
+  has no negative eigenvalues; those that rounding makes negative become 0.
   """
   values, vectors = np.linalg.eigh(cov_a)
   root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
@@ -197,40 +218,40 @@ def frechet_distance(
 def label_agreement(
   logits: Float[np.ndarray, "k n classes"], labels: Int[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"]:
-  """Share of the judges that read an image as its label says.
+  """Returns the share of classifiers that assign each image to its label.
 
   Args:
-    logits: of each judge.
-    labels: what the images should be.
+    logits: logits of each classifier.
+    labels: class that each image should have.
   """
-  read = np.asarray(logits).argmax(axis=-1)
-  return (read == np.asarray(labels)[None]).mean(axis=0)
+  return (logits.argmax(axis=-1) == labels[None]).mean(axis=0)
 
 
-def keep(
+def select(
   logits: Float[np.ndarray, "k n classes"],
   labels: Int[np.ndarray, " n"],
   distances: Float[np.ndarray, " n"],
   held_out_distances: Float[np.ndarray, " m"],
 ) -> tuple[Bool[np.ndarray, " n"], dict[str, int]]:
-  """Which samples pass: all judges read their label, and they are no copies.
+  """Selects the images that all classifiers assign to their label, less copies.
 
   Args:
-    logits: of each judge of real images.
-    labels: of the samples.
-    distances: from each sample to the nearest training image, in pixels.
-    held_out_distances: the same of held-out real images; see `copy_threshold`.
+    logits: logits of each classifier of real images.
+    labels: class that each image should have.
+    distances: distance from each image to the nearest training image, in
+      pixels.
+    held_out_distances: the same distances of held-out real images; see
+      `copy_threshold`.
 
   Returns:
-    A mask, and counts: of `images`, which are those `kept`, and those dropped
-    for their `label`, as a `copy`, or for both, `label_and_copy`.
+    A mask of the selected images, and the number of images that were dropped
+    because of their `label`, as a `copy`, or for both reasons,
+    `label_and_copy`.
   """
   wrong = label_agreement(logits, labels) < 1
   copies = distances < copy_threshold(held_out_distances)
   mask = ~wrong & ~copies
   counts = {
-    "images": len(mask),
-    "kept": mask.sum(),
     "label": (wrong & ~copies).sum(),
     "copy": (copies & ~wrong).sum(),
     "label_and_copy": (wrong & copies).sum(),
@@ -238,10 +259,9 @@ def keep(
   return mask, {name: int(count) for name, count in counts.items()}
 
 
-def _flat(rows):
-  rows = np.asarray(rows)
+def _flat(rows, dtype=np.float64):
   scale = 255 if rows.dtype == np.uint8 else 1
-  return rows.reshape(len(rows), -1).astype(np.float64) / scale
+  return rows.reshape(len(rows), -1).astype(dtype) / dtype(scale)
 
 
 def _pieces(rows) -> Iterator[np.ndarray]:
@@ -252,7 +272,7 @@ def _pieces(rows) -> Iterator[np.ndarray]:
 def _squared_distances(
   rows, references
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """Pieces of the rows, [p, d], and their squared distances, [p, m]."""
+  """Yields pieces of the rows, [p, d], and their squared distances, [p, m]."""
   references = _flat(references)
   norms = (references**2).sum(axis=1)
   for piece in _pieces(rows):
@@ -262,8 +282,8 @@ def _squared_distances(
 
 
 def _squared_radii(rows, k):
-  """From each row to the k-th nearest of the others."""
-  # The row itself is one of the k + 1.
+  """Returns the squared distance to the k-th nearest other row, of each row."""
+  # The nearest of the k + 1 rows is the row itself.
   return np.concatenate(
     [
       np.partition(squared, k, axis=1)[:, k]
