@@ -7,6 +7,7 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 
+from vqvae_jax import commands
 from vqvae_jax.config import (
   BaselineConfig,
   Config,
@@ -18,6 +19,7 @@ from vqvae_jax.config import (
   checks,
   fields,
   from_dict,
+  generators,
 )
 from vqvae_jax.errors import ConfigError
 
@@ -170,3 +172,19 @@ def test_the_address_of_a_cluster():
   ):
     with pytest.raises(ConfigError, match="HOST:PORT"):
       config(bad)
+
+
+def test_a_generator_that_is_registered_later_can_be_chosen(monkeypatch):
+  registered = {"mine": generators.Registered(("baseline",), "mine:Mine")}
+  with pytest.raises(ConfigError, match="--model mine is not one of vqvae, ae"):
+    Config(model="mine")
+  monkeypatch.setattr(
+    generators, "REGISTERED", generators.REGISTERED | registered
+  )
+  config = commands.parse(
+    Config, ["--model=mine", "--baseline.hidden=8"], "train.py"
+  )
+  assert (config.model, config.baseline.hidden) == ("mine", 8)
+  assert config.baseline.resolve("mine").learning_rate == 3e-3
+  with pytest.raises(ConfigError, match="with --model=mine; it needs"):
+    commands.parse(Config, ["--model=mine", "--prior.heads=2"], "train.py")
