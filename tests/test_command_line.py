@@ -10,6 +10,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 
 from vqvae_jax import cli, commands
+from vqvae_jax.commands import table
 from vqvae_jax.commands.flags import flags_of
 from vqvae_jax.commands.suggest import nearest
 from vqvae_jax.config import (
@@ -111,8 +112,12 @@ def test_the_nearest_flag_is_named_in_one_line(form):
     ("train.py", "--tokenizer.levels 8 x", "--tokenizer.levels x is not a wh"),
     ("train.py", "--image-size --seed=1", "--image-size has no value"),
     ("train.py", "--workdir=", "--workdir has no value"),
-    ("train.py", "--prior.learning-rate -1", "--prior.learning-rate -1.0 is n"),
-    ("sample.py", "--workdir=x --temperature=-1", "-1.0 must be 0 or more"),
+    (
+      "train.py",
+      "--prior.learning-rate -1",
+      "--prior.learning-rate -1.0 must be above 0",
+    ),
+    ("sample.py", "--workdir=x --temperature=-1", "-1.0 must be at least 0"),
     ("sample.py", "", "--workdir is missing"),
   ],
 )
@@ -128,7 +133,7 @@ def test_every_flag_refuses_what_is_no_value_of_it():
       continue
     for missing in ([name], [f"{name}="], [name, "--seed=1"]):
       assert f"{name} has no value" in refusal(prog, *missing)
-    kind = get_args(flag.kind)[0] if flag.takes_list else flag.kind
+    kind = flag.setting.element
     if get_origin(kind) is Literal:
       message = refusal(prog, f"{name}=abc")
       assert message.startswith(f"{name} abc is not one of "), message
@@ -146,7 +151,7 @@ def test_every_flag_refuses_what_is_no_value_of_it():
 def test_every_number_refuses_what_is_far_too_large(text):
   """At once, in a short line, whatever Python makes of such numbers."""
   for prog, flag in ALL:
-    kind = get_args(flag.kind)[0] if flag.takes_list else flag.kind
+    kind = flag.setting.element
     if kind not in (int, float) or (flag.name == "--top-p" and text[0] == "-"):
       continue
     message = refusal(prog, *workdir(prog), f"{flag.name}={text}")
@@ -167,8 +172,8 @@ def test_right_command_lines():
     ("--prior.batch-size", "32", "--channels=3", "--image-size=None"): Config(
       channels=3, prior=PriorConfig(batch_size=32)
     ),
-    ("--workdir=--x=y z", "--group-regex", "a b", "--no-multihost"): Config(
-      workdir="--x=y z", group_regex="a b"
+    ("--workdir=--x=y z", "--data-dir", "a b", "--dataset=mnist"): Config(
+      workdir="--x=y z", data_dir="a b", dataset="mnist"
     ),
     ("--model=vae", "--baseline.learning-rate", "1e-4"): Config(
       model="vae", baseline=BaselineConfig(learning_rate=1e-4)
@@ -193,7 +198,7 @@ def test_a_message_is_one_line_and_harmless_to_a_terminal(monkeypatch, capsys):
     raise ConfigError("no class 'a\nb', \x1b[31mred\r, \udce4, 猫")
 
   monkeypatch.setattr(sys, "argv", ["x/train.py"])
-  assert cli.run(Config, action, "", first=()) == 2
+  assert cli.run(table.Command("python train.py", Config), action) == 2
   out, err = capsys.readouterr()
   assert out == ""
   assert err == "error: no class 'a b', \\x1b[31mred , \\udce4, 猫\n"

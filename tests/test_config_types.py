@@ -7,6 +7,7 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 
+from vqvae_jax import commands
 from vqvae_jax.config import (
   BaselineConfig,
   Config,
@@ -16,7 +17,9 @@ from vqvae_jax.config import (
   StudyConfig,
   TokenizerConfig,
   checks,
+  fields,
   from_dict,
+  generators,
 )
 from vqvae_jax.errors import ConfigError
 
@@ -29,7 +32,14 @@ KINDS = (
   SampleConfig,
   StudyConfig,
 )
-FIELDS = [(kind, field) for kind in KINDS for field in dataclasses.fields(kind)]
+FIELDS = [
+  (kind, field, fields.hints_of(kind)[field.name])
+  for kind in KINDS
+  for field in dataclasses.fields(kind)
+]
+SETTINGS = [
+  (kind, one) for kind in KINDS for one in fields.settings_of(kind).values()
+]
 # Of every type that JSON or Python code may bring.
 VALUES = (
   None,
@@ -49,11 +59,11 @@ VALUES = (
 
 
 def fits(value, kind) -> bool:
-  """Whether a value is of a field's type, said in another way than there."""
+  """Returns whether a value is of a type, decided in another way than there."""
   options = get_args(kind)
   if value is None:
     return type(None) in options
-  kind = checks.bare_type(kind)
+  kind = fields.bare_type(kind)
   if get_origin(kind) is Literal:
     return value in [o for o in get_args(kind) if type(o) is type(value)]
   if get_origin(kind) is tuple:
@@ -73,10 +83,12 @@ def refused(kind, field, value) -> str:
 
 def test_every_field_refuses_every_other_type():
   tried = 0
-  for kind, field in FIELDS:
+  for kind, field, hint in FIELDS:
     flag = f"--{kind.PREFIX}{field.name}".replace("_", "-")
     for value in VALUES:
-      if not fits(value, field.type):
+      if field.name == "model" and isinstance(value, str):
+        continue  # Generators can be added, so the type does not list them.
+      if not fits(value, hint):
         message = refused(kind, field, value)
         assert message.startswith(f"{flag} "), message
         assert " is not " in message, message
@@ -85,25 +97,41 @@ def test_every_field_refuses_every_other_type():
 
 
 def test_every_whole_number_has_a_largest_value_that_is_told():
-  for kind, field in FIELDS:
-    bare = checks.bare_type(field.type)
-    several = get_origin(bare) is tuple
-    if int not in (bare, *get_args(bare)):
+  for kind, one in SETTINGS:
+    if one.element is not int:
       continue
-    largest = checks.LARGEST.get(field.name, checks.LARGEST_COUNT)
+    largest = one.rule.bounds[1]
+    if largest == math.inf:
+      largest = checks.LARGEST_COUNT
     assert largest <= 2**31 - 1
-    for value in (largest + 1, 10**12, 10**5000):
-      message = refused(kind, field, (value,) if several else value)
-      assert f"at most {largest:,} is allowed" in message
-    message = refused(kind, field, (-(10**5000),) if several else -(10**5000))
-    assert "-1e5000" in message
+    for value in (int(largest) + 1, 10**12, 10**5000):
+      message = refused(kind, one, (value,) if one.is_list else value)
+      assert f"at most {largest:,.10g} is allowed" in message
+    low = -(10**5000)
+    assert "-1e5000 must" in refused(kind, one, (low,) if one.is_list else low)
 
 
 def test_every_number_has_a_largest_value():
-  for kind, field in FIELDS:
-    if checks.bare_type(field.type) is float:
-      for value in (1e10, -1e300, 10**400):
-        assert "is too large: at most" in refused(kind, field, value)
+  for kind, one in SETTINGS:
+    if one.kind is float:
+      for value in (1e10, 10**400):
+        assert "is too large: at most" in refused(kind, one, value)
+      assert "must be" in refused(kind, one, -1e300)
+
+
+@pytest.mark.parametrize(
+  ("within", "words", "inside", "outside"),
+  [
+    ("[0, 1)", "at least 0 and below 1", (0, 0.5), (-0.1, 1, math.nan)),
+    ("(0, 1]", "above 0 and at most 1", (1e-9, 1), (0, 1.1, math.inf)),
+    ("[2, inf)", "at least 2", (2, 1e9), (1, -math.inf, math.nan)),
+    ("(0, 1)", "above 0 and below 1", (0.5,), (0, 1)),
+  ],
+)
+def test_intervals(within, words, inside, outside):
+  rule = fields.Rule(within)
+  assert rule.range == words
+  assert all(map(rule.allows, inside)) and not any(map(rule.allows, outside))
 
 
 @pytest.mark.parametrize(
@@ -144,3 +172,19 @@ def test_the_address_of_a_cluster():
   ):
     with pytest.raises(ConfigError, match="HOST:PORT"):
       config(bad)
+
+
+def test_a_generator_that_is_registered_later_can_be_chosen(monkeypatch):
+  registered = {"mine": generators.Registered(("baseline",), "mine:Mine")}
+  with pytest.raises(ConfigError, match="--model mine is not one of vqvae, ae"):
+    Config(model="mine")
+  monkeypatch.setattr(
+    generators, "REGISTERED", generators.REGISTERED | registered
+  )
+  config = commands.parse(
+    Config, ["--model=mine", "--baseline.hidden=8"], "train.py"
+  )
+  assert (config.model, config.baseline.hidden) == ("mine", 8)
+  assert config.baseline.resolve("mine").learning_rate == 3e-3
+  with pytest.raises(ConfigError, match="with --model=mine; it needs"):
+    commands.parse(Config, ["--model=mine", "--prior.heads=2"], "train.py")

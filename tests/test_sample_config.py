@@ -15,7 +15,7 @@ from vqvae_jax.errors import ConfigError
     ({"worker": "1"}, "--worker '1' is not of the form 0/4"),
     ({"worker": "-1/4"}, "is not of the form"),
     ({"worker": "0/2", "multihost": True}, "both share the shards"),
-    ({"share": 0.0}, r"--share 0.0 is not in \(0, 1\]"),
+    ({"share": 0.0}, "--share 0.0 must be above 0 and at most 1"),
     ({"format": "tfds", "out": "gs://b/o"}, "writes to local folders only"),
   ],
 )
@@ -34,8 +34,6 @@ def test_workers():
 def test_priors():
   with pytest.raises(ConfigError, match="--prior.kernel 4 is not odd"):
     PriorConfig(kernel=4)
-  with pytest.raises(ConfigError, match="5 is for pixelcnn; --prior.kind is"):
-    PriorConfig(kernel=5)
   assert PriorConfig(kernel=5, kind="pixelcnn").kernel == 5
   with pytest.raises(ConfigError, match="--prior.width 10 is not divisible"):
     PriorConfig(width=10)

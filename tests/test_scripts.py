@@ -1,5 +1,7 @@
 """`train.py` and `sample.py` as commands: a mistake costs one line."""
 
+import re
+import subprocess
 import sys
 
 import numpy as np
@@ -7,18 +9,13 @@ import pytest
 import tiny
 from PIL import Image
 
-import sample as sample_script
-import train as train_script
+from vqvae_jax import cli
 
 
-def call(script, monkeypatch, capsys, *flags) -> tuple[int, str]:
-  """Exit status and what stands on the standard error."""
-  monkeypatch.setattr(sys, "argv", [script.__file__, *flags])
-  try:
-    status = script.main()
-  except SystemExit as stop:  # tyro ends the process for unknown flags.
-    status = stop.code
-  return status, capsys.readouterr().err
+def call(name, monkeypatch, capsys, *flags) -> tuple[int, str]:
+  """Returns the exit status and what stands on the standard error."""
+  monkeypatch.setattr(sys, "argv", [f"{name}.py", *flags])
+  return cli.main(name), capsys.readouterr().err
 
 
 def save(path, **arrays):
@@ -84,7 +81,7 @@ def test_bad_input_is_one_line_before_training(tmp_path, monkeypatch, capsys):
   for name, (flags, said) in bad_inputs(tmp_path).items():
     run = tmp_path / f"run {name}"
     status, error = call(
-      train_script, monkeypatch, capsys, *flags, f"--workdir={run}"
+      "train", monkeypatch, capsys, *flags, f"--workdir={run}"
     )
     assert status == 2, name
     assert error.count("\n") == 1, (name, error)
@@ -99,23 +96,39 @@ def test_bad_input_is_one_line_before_training(tmp_path, monkeypatch, capsys):
   ("flags", "said"),
   [
     (["--workdir=nowhere"], "nowhere does not exist"),
-    (["--workdir=nowhere", "--top-p=0"], "--top-p 0.0 is not in (0, 1]"),
+    (["--workdir=nowhere", "--top-p=0"], "--top-p 0.0 must be above 0 and at"),
     (["--workdir=nowhere", "--temperature=nan"], "--temperature nan"),
   ],
 )
 def test_sample_says_what_is_wrong(flags, said, monkeypatch, capsys):
-  status, error = call(sample_script, monkeypatch, capsys, *flags)
+  status, error = call("sample", monkeypatch, capsys, *flags)
   assert status == 2
   assert error.startswith("error: ")
   assert said in error
 
 
-def test_help_explains_every_flag(monkeypatch, capsys):
-  for script in (train_script, sample_script):
-    monkeypatch.setattr(sys, "argv", [script.__file__, "--help"])
-    with pytest.raises(SystemExit):
-      script.main()
-    assert len(capsys.readouterr().out) > 1000
+@pytest.mark.parametrize("name", ["train", "sample", "study"])
+def test_console_commands(name):
+  """Each is a function of `cli` that ends the process, as a script does."""
+  code = f"import sys, vqvae_jax.cli as cli; sys.argv[0] = '{{}}'; cli.{name}()"
+
+  def call(argv0, *args):
+    return subprocess.run(
+      [sys.executable, "-c", code.format(argv0), *args],
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+
+  asked = call(f"/bin/vqvae-{name}", "--help")
+  assert asked.returncode == 0 and not asked.stderr
+  assert asked.stdout.startswith(f"usage: vqvae-{name} [--FLAG=VALUE ...]")
+  assert not re.search("python (train|sample|-m)", asked.stdout)
+  wrong = call("-c", "--zzz=1")
+  assert wrong.returncode == 2
+  prog = {"study": "python -m vqvae_jax.study"}.get(name, f"{name}.py")
+  assert wrong.stderr.startswith(f"error: --zzz is not a flag of {prog}; ")
+  assert wrong.stderr.count("\n") == 1
 
 
 def test_unlabelled_images_from_end_to_end(tmp_path, monkeypatch, capsys):
@@ -140,11 +153,11 @@ def test_unlabelled_images_from_end_to_end(tmp_path, monkeypatch, capsys):
     "--tokenizer.steps=3",
     "--prior.steps=3",
   ]
-  status, error = call(train_script, monkeypatch, capsys, *flags)
+  status, error = call("train", monkeypatch, capsys, *flags)
   assert status == 0, error
   out = tmp_path / "out"
   status, error = call(
-    sample_script,
+    "sample",
     monkeypatch,
     capsys,
     f"--workdir={base.workdir}",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vqvae_jax import cli, stops
+from vqvae_jax.commands import table
 from vqvae_jax.config import Config
 from vqvae_jax.errors import told_in_one_line
 
@@ -101,18 +102,17 @@ def test_commands_tell_them_and_go_on_with_bugs(monkeypatch, capsys):
 
     return action
 
-  assert cli.run(Config, fail(ValueError(FULL)), "", first=()) == 2
+  command = table.Command("python train.py", Config)
+  assert cli.run(command, fail(ValueError(FULL))) == 2
   line = capsys.readouterr().err
   assert line.count("\n") == 1
   assert line.startswith("error: no space left on the disk: /runs/a/tokenizer;")
   assert "what was saved stays" in line
   for size, told in ((2**50, "not enough memory"), (2**62, "larger than any")):
-    assert (
-      cli.run(Config, lambda config, n=size: np.zeros(n), "", first=()) == 2
-    )
+    assert cli.run(command, lambda config, n=size: np.zeros(n)) == 2
     assert told in capsys.readouterr().err
   with pytest.raises(ValueError, match="a bug"):
-    cli.run(Config, fail(ValueError("a bug")), "", first=())
+    cli.run(command, fail(ValueError("a bug")))
 
 
 def test_threads_that_write_print_no_traceback(capsys):

@@ -1,16 +1,14 @@
-"""Says which commands there are.
-
-python -m vqvae_jax
-"""
+"""Lists the commands: `python -m vqvae_jax`."""
 
 import sys
 
 from vqvae_jax import commands
 
-# Kept apart from the modules that it names, so that it answers at once.
+# The text stands here and not in the modules that it names, so that the command
+# answers at once.
 COMMANDS = """\
-Learns a small labelled image set and grows it. The commands, each from the
-folder of train.py:
+Learns a small labelled image set and grows it. The commands, to be called from
+the folder of train.py:
 
   python train.py --dataset=folder:photos --image-size=64
       learns the images: a VQ-VAE, then a prior over its ids
@@ -26,6 +24,7 @@ Each has --help, the flags that people need first, and --help-all.
 
 
 def main() -> int:
+  """Prints the commands and returns the exit code."""
   args = sys.argv[1:]
   if "--version" in args:
     import vqvae_jax

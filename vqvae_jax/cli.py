@@ -1,64 +1,159 @@
-"""What all commands share: flags in, one line and an exit code out."""
+"""The commands: flags in, one line and an exit code out.
+
+`train`, `sample` and `study` are what the scripts and the console commands
+call. Everything else is imported under the guard of `stops.OneLine`, so that
+Ctrl-C is one line during imports, too, and help and mistakes answer at once.
+"""
 
 import os
+import pathlib
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
-from vqvae_jax import commands, stops
-from vqvae_jax.errors import Interrupted, UserError, told_in_one_line
+from vqvae_jax import stops
+
+
+def train() -> NoReturn:
+  """Runs `train.py` with the command line of this process and ends it."""
+  stops.leave(main("train"))
+
+
+def sample() -> NoReturn:
+  """Runs `sample.py` with the command line of this process and ends it."""
+  stops.leave(main("sample"))
+
+
+def study() -> NoReturn:
+  """Runs the study with the command line of this process and ends it."""
+  stops.leave(main("study"))
+
+
+def main(name: str) -> int:
+  """Runs a command with `sys.argv`; returns the exit code of `run`.
+
+  Args:
+    name: train, sample or study.
+  """
+  with stops.OneLine():
+    from vqvae_jax.commands import table
+
+    match name:
+      case "train":
+        return run(table.TRAIN, _train, _resumed)
+      case "sample":
+        return run(table.SAMPLE, _sample)
+      case "study":
+        return run(table.STUDY, _study)
+    raise ValueError(f"{name!r} is not a command")
+
+
+def _train(config):
+  from vqvae_jax.allocator import keep_freed_memory
+
+  keep_freed_memory()
+  from vqvae_jax.runs import train
+
+  train(config)
+
+
+def _resumed(args):
+  """The settings of the run that --resume names, or None."""
+  run = value_of("--resume", args)
+  if run is None:
+    return None
+  from vqvae_jax.training.workdir import resumed_config
+
+  return resumed_config(run)
+
+
+def _sample(config):
+  from vqvae_jax.jobs import generate
+
+  generate(config, advise=True)
+
+
+def _study(config):
+  from vqvae_jax.allocator import keep_freed_memory
+
+  print("starting: loading JAX and the images", flush=True)
+  keep_freed_memory()
+  keep_programs()
+  from vqvae_jax.study.run import study
+
+  study(config)
+
+
+def keep_programs() -> None:
+  """Keeps compiled programs, which are the same for all seeds of a study.
+
+  They are executed, so they lie in the cache of the user and not in the folder
+  of the study, which is passed on with its results. A directory that was set
+  otherwise (JAX_COMPILATION_CACHE_DIR) stays.
+  """
+  import jax
+
+  if jax.config.jax_compilation_cache_dir is None:
+    jax.config.update("jax_compilation_cache_dir", str(programs_folder()))
+
+
+def programs_folder() -> pathlib.Path:
+  """Returns where compiled programs are kept, by the XDG convention."""
+  caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+  return caches.expanduser() / "vqvae_jax" / "programs"
 
 
 def run(
-  kind: type,
+  command: Any,
   action: Callable[[Any], object],
-  description: str,
-  *,
-  first: Iterable[tuple[str, str]],
-  prog: str | None = None,
-  resume: str = "the same command goes on from there",
   default: Callable[[list[str]], Any] = lambda args: None,
 ) -> int:
-  """Runs a command and gives its exit code.
+  """Runs a command and returns its exit code.
 
   Args:
-    kind: dataclass of the command's settings, which become its flags.
+    command: a `commands.table.Command`.
     action: the work, called with the settings.
-    description: text above the flags in `--help`.
-    first: the flags that `--help` explains; see `commands.first`.
-    prog: name of the command; by default the script's.
-    resume: how to go on after an interruption.
-    default: function of the command line that gives the settings where no flag
-      is given; None for those of `kind`.
+    default: function of the command line that returns the settings where no
+      flag is given; None for those of the command.
 
   Returns:
     0; 2 after a mistake that the user can mend or an error of the disk, the
-    memory or the device, which is told in one line; 128 and the signal's
-    number after a signal.
+    memory or the device, which is printed in one line; 128 and the number of
+    the signal after a signal.
 
   Raises:
     SystemExit: with 0, after help.
   """
-  args = sys.argv[1:]
-  prog = prog or os.path.basename(sys.argv[0])
-  with stops.OneLine(resume):
-    text = commands.answer(kind, args, prog, description, first)
+  with stops.OneLine(command.resume):
+    from vqvae_jax import commands
+
+    args, usage = sys.argv[1:], _usage(command)
+    text = commands.answer(command, args, usage)
     if text is not None:
       commands.show(text)
       sys.exit(0)
-    return guarded(
-      lambda: action(commands.parse(kind, args, prog, default(args))), resume
-    )
+    prog = usage.removeprefix("python ") if ".py" in usage else usage
+
+    def work():
+      action(commands.parse(command.kind, args, prog, default(args)))
+
+    return guarded(work, command.resume)
+
+
+def _usage(command):
+  """How the command was called: as a script or as a console command."""
+  name = os.path.basename(sys.argv[0])
+  return name if name.startswith("vqvae-") else command.usage
 
 
 def guarded(work: Callable[[], object], resume: str) -> int:
-  """Does work and gives the exit code of `run`.
+  """Does work and returns the exit code of `run`.
 
   Args:
-    work: what to do.
-    resume: how to go on after an interruption.
+    work: function that does the work.
+    resume: how to continue after an interruption.
   """
-  # Here, so that help answers at once.
+  from vqvae_jax.errors import Interrupted, UserError, told_in_one_line
   from vqvae_jax.progress import print_anything
 
   print_anything()
@@ -84,7 +179,7 @@ def _failed(message):
 
 
 def one_line(message: str) -> str:
-  """A message in one line, harmless to a terminal.
+  """Returns a message in one line, harmless to a terminal.
 
   Messages quote names of files and classes, which may hold anything.
   """
@@ -95,7 +190,7 @@ def one_line(message: str) -> str:
 
 
 def value_of(flag: str, args: list[str]) -> str | None:
-  """The value of a flag of a command line, or None if it is not given."""
+  """Returns the value of a flag of a command line; None if it is not given."""
   for word, following in zip(args, [*args[1:], None], strict=True):
     name, equals, value = word.partition("=")
     if name.replace("_", "-") == flag:

@@ -1,6 +1,6 @@
 """What ends a run early: mistakes that the user can mend, and signals.
 
-The scripts print each as one line.
+The commands print each of them as one line.
 """
 
 import os
@@ -10,7 +10,7 @@ import sys
 
 
 class UserError(Exception):
-  """Base of the errors below; anything else is a bug with a traceback."""
+  """The base of the errors below; any other error is a bug."""
 
 
 class ConfigError(UserError):
@@ -18,9 +18,9 @@ class ConfigError(UserError):
 
 
 class ArgumentError(ConfigError, ValueError):
-  """An argument of a Python call that cannot work: an array, say.
+  """An argument of a Python call that cannot work, such as an array.
 
-  Also a `ValueError`, which callers of a library expect.
+  It is a `ValueError`, too, which callers of a library expect.
   """
 
 
@@ -36,9 +36,9 @@ class Interrupted(Exception):
   """A signal ended the training, after its state was saved.
 
   Attributes:
-    signum: of the signal.
-    stage: that was at work.
-    step: that was saved.
+    signum: number of the signal.
+    stage: name of the stage that was at work.
+    step: step that was saved.
   """
 
   def __init__(self, signum: int, stage: str, step: int, repeated: bool = True):
@@ -48,8 +48,8 @@ class Interrupted(Exception):
       signum: number of the signal.
       stage: name of the stage that was at work.
       step: step that was saved.
-      repeated: whether the very same command goes on from there; with
-        `--from-step` it would not.
+      repeated: whether the same command continues from there; with
+        `--from-step` it does not.
     """
     without = "" if repeated else "; without --from-step"
     super().__init__(
@@ -60,19 +60,19 @@ class Interrupted(Exception):
     self.step = step
 
 
-def warn(message: str):
-  """Prints a warning, in one line, on the standard error."""
+def warn(message: str) -> None:
+  """Prints a warning in one line on the standard error."""
   print(f"warning: {message}", file=sys.stderr)
 
 
 def told_in_one_line(error: BaseException) -> str | None:
-  """What went wrong with the disk, the memory or the device.
+  """Returns what went wrong with the disk, the memory or the device.
 
   Args:
-    error: any error, of Python, JAX, Orbax or TensorStore.
+    error: error of Python, JAX, Orbax or TensorStore.
 
   Returns:
-    One line, or None for an error that is of another kind: a bug.
+    One line; None for an error of another kind, which is a bug.
   """
   for cause in _causes(error):
     if isinstance(cause, MemoryError):
@@ -87,7 +87,7 @@ def told_in_one_line(error: BaseException) -> str | None:
   return None
 
 
-# What Orbax, TensorStore and XLA write into their errors.
+# Phrases in the errors of Orbax, TensorStore and XLA, and what they mean.
 _SIGNS = {
   "Out of memory": "the device has not enough memory for this",
   "out of memory": "the device has not enough memory for this",
@@ -100,7 +100,7 @@ _SIGNS = {
 
 
 def _causes(error):
-  """The error, and what it was raised from or in the middle of."""
+  """Returns the error and those that it was raised from or in handling."""
   seen = []
   waiting = [error]
   while waiting:
@@ -120,9 +120,9 @@ def _os_error(error):
 
 
 def _path_in(text):
-  """The first path that a message quotes, as `: PATH`.
+  """Returns the first path that a message quotes, as `: PATH`.
 
-  Of a checkpoint under its temporary name, the folder that it is to come into.
+  For a checkpoint under a temporary name it is the folder of the checkpoint.
   """
   found = re.search(
     r"""["'](/[^"']+?)(/[^/"']*[.]orbax-check[^"']*)?["']""", text

@@ -1,4 +1,4 @@
-"""What the machine holds: memory and disk, in bytes and in words."""
+"""How much memory and disk the machine has, in bytes and in words."""
 
 import os
 import pathlib
@@ -12,20 +12,20 @@ from vqvae_jax.files import is_remote
 
 
 def memory_bytes(mesh: Mesh) -> int:
-  """Memory of one device: of an accelerator, or of this machine."""
+  """Returns the bytes of memory that one device of a mesh has."""
   statistics = mesh.local_devices[0].memory_stats() or {}
   if "bytes_limit" in statistics:
     return statistics["bytes_limit"]
-  # Several CPU devices share it.
+  # Several CPU devices share the memory of the machine.
   return host_memory() // len(mesh.local_devices)
 
 
 def host_memory() -> int:
-  """Bytes of this machine's memory, or of what its container may use."""
+  """Returns the bytes of memory that this machine or its container has."""
   try:
     found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
   except (AttributeError, OSError, ValueError):
-    # Where the system does not tell, nothing is refused.
+    # Where the system does not say, nothing is refused.
     found = sys.maxsize
   limit = pathlib.Path("/sys/fs/cgroup/memory.max")
   if limit.exists() and limit.read_text().strip().isdecimal():
@@ -34,7 +34,7 @@ def host_memory() -> int:
 
 
 def size(count: float) -> str:
-  """Bytes as people say them: `3 kB`, `1.2 GB`, `25,600 TB`."""
+  """Returns bytes in words: `3 kB`, `1.2 GB`, `25,600 TB`."""
   units = ("bytes", "kB", "MB", "GB", "TB")
   power = 0
   while count >= 999.5 and power < len(units) - 1:
@@ -44,7 +44,7 @@ def size(count: float) -> str:
 
 
 def free_bytes(folder: epath.Path) -> int | None:
-  """Free bytes of the disk of a folder that may not exist yet."""
+  """Returns the free bytes of the disk of a folder, which need not exist."""
   if is_remote(folder):
     return None
   path = pathlib.Path(folder).absolute()

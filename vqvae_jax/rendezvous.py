@@ -1,11 +1,13 @@
 """Processes find each other before JAX starts.
 
-JAX ends a process that waits in vain with an abort and a stack of C++, after
-minutes without a word. Here all of them first meet at the same address: the
-others say their number to process 0, which lets all go on at once.
+JAX ends a process that waits in vain after minutes without a message, with an
+abort and a stack of C++. Here all processes first meet at the same address: the
+others send their number to process 0, which lets all of them continue at once.
 """
 
 import contextlib
+import dataclasses
+import re
 import selectors
 import socket
 import sys
@@ -16,20 +18,22 @@ from vqvae_jax.errors import ConfigError
 _PAUSE = 0.2
 _GREETING = "vqvae_jax process {} of {}\n"
 _GO = b"go\n"
+# Missing processes that a message lists.
+_LISTED = 5
 
 
-def meet(coordinator: str, count: int, index: int, wait: float):
+def meet(coordinator: str, count: int, index: int, wait: int | float) -> None:
   """Returns once all processes have come.
 
   Args:
     coordinator: address of process 0, HOST:PORT.
     count: number of processes.
-    index: number of this one.
-    wait: seconds to wait.
+    index: number of this process.
+    wait: number of seconds to wait.
 
   Raises:
     ConfigError: in one line, if the address cannot be used, a process did not
-      come in time, or two do not fit each other.
+      come in time, or two processes do not fit each other.
   """
   host, port = address(coordinator)
   if count == 1:
@@ -42,150 +46,169 @@ def meet(coordinator: str, count: int, index: int, wait: float):
     file=sys.stderr,
     flush=True,
   )
-  deadline = time.monotonic() + wait
+  meeting = _Meeting(coordinator, count, limit, time.monotonic() + wait)
   if index:
-    _come(host, port, coordinator, count, index, deadline, limit)
+    meeting.come(host, port, index)
   else:
-    _gather(port, coordinator, count, deadline, limit)
+    meeting.gather(port)
+
+
+def split(coordinator: str) -> tuple[str, int]:
+  """Returns host and port of an address, without looking the host up.
+
+  Args:
+    coordinator: HOST:PORT, where an IPv6 address stands in brackets.
+
+  Raises:
+    ConfigError: if it has another form.
+  """
+  host, _, port = coordinator.rpartition(":")
+  bare = re.fullmatch(r"\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+", host)
+  if not (bare and re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 2**16):
+    raise ConfigError(
+      f"--coordinator {coordinator[:100]!r} is not of the form HOST:PORT, such "
+      "as 10.0.0.1:1234"
+    )
+  return host.strip("[]"), int(port)
 
 
 def address(coordinator: str) -> tuple[str, int]:
-  """Host and port of an address that exists.
+  """Returns host and port of an address that exists.
 
   Raises:
-    ConfigError: if it is not HOST:PORT, or the name is not known.
+    ConfigError: if it is not HOST:PORT, or the name cannot be looked up.
   """
-  host, _, port = coordinator.rpartition(":")
-  host = host.removeprefix("[").removesuffix("]")
-  fits = host and port.isascii() and port.isdecimal() and len(port) < 6
-  if not fits or not 0 < int(port) < 2**16:
-    raise ConfigError(
-      f"--coordinator {coordinator} is not of the form HOST:PORT, such as "
-      "10.0.0.1:1234"
-    )
+  host, port = split(coordinator)
   try:
-    socket.getaddrinfo(host, int(port))
+    socket.getaddrinfo(host, port)
   except (OSError, UnicodeError) as error:
     reason = getattr(error, "strerror", None) or "no such name"
     raise ConfigError(
       f"--coordinator {coordinator}: {host} is not known here: {reason}"
     ) from None
-  return host, int(port)
+  return host, port
 
 
-def _come(host, port, coordinator, count, index, deadline, limit):
-  """A process other than 0: says its number, and waits for the word."""
-  reason = "nobody listens there"
-  while time.monotonic() < deadline:
-    try:
-      left = max(_PAUSE, deadline - time.monotonic())
-      with socket.create_connection((host, port), timeout=left) as line:
-        line.sendall(_GREETING.format(index, count).encode())
-        # Process 0 waits as long, and has more to say.
-        line.settimeout(left + 2)
-        answer = _read_line(line)
-    except OSError as error:
-      reason = error.strerror or str(error) or type(error).__name__
+@dataclasses.dataclass(frozen=True)
+class _Meeting:
+  """Where processes meet, how many they are, and until when they wait."""
+
+  coordinator: str
+  count: int
+  limit: str
+  deadline: float
+
+  def error(self, reason):
+    return ConfigError(f"--coordinator {self.coordinator}: {reason}")
+
+  def come(self, host, port, index):
+    """Sends the number of another process to process 0 and waits for it."""
+    reason = "nobody listens there"
+    while time.monotonic() < self.deadline:
+      try:
+        left = max(_PAUSE, self.deadline - time.monotonic())
+        with socket.create_connection((host, port), timeout=left) as line:
+          line.sendall(_GREETING.format(index, self.count).encode())
+          # Process 0 waits as long, and has more to say.
+          line.settimeout(left + 2)
+          answer = _read_line(line)
+      except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        time.sleep(_PAUSE)
+        continue
+      if answer == _GO:
+        return
+      if answer.startswith(b"no: "):
+        raise self.error(answer[4:].decode(errors="replace").strip())
+      if answer:
+        raise self.error("another program answers there; choose another port")
+      # A process 0 closed the line and ended; another one may come.
+      reason = "process 0 went away"
       time.sleep(_PAUSE)
-      continue
-    if answer == _GO:
-      return
-    if answer.startswith(b"no: "):
-      raise ConfigError(
-        f"--coordinator {coordinator}: "
-        f"{answer[4:].decode(errors='replace').strip()}"
-      )
-    if answer:
-      raise ConfigError(
-        f"--coordinator {coordinator}: another program answers there; choose "
-        "another port"
-      )
-    # Closed without a word, by a process 0 that ended: there may be another.
-    reason = "process 0 went away"
-    time.sleep(_PAUSE)
-  raise ConfigError(
-    f"--coordinator {coordinator}: process 0 was not reached within {limit} "
-    f"({reason}); start it, or check the address and the firewall"
-  )
-
-
-def _gather(port, coordinator, count, deadline, limit):
-  """Process 0: listens until all others have come, then gives the word."""
-  lines: dict[int, socket.socket] = {}
-  with contextlib.ExitStack() as stack:
-    try:
-      server = stack.enter_context(_listen(port))
-    except OSError as error:
-      raise ConfigError(
-        f"--coordinator {coordinator}: process 0 cannot listen on port {port}: "
-        f"{error.strerror or error}; choose another port"
-      ) from None
-    ready = stack.enter_context(selectors.DefaultSelector())
-    ready.register(server, selectors.EVENT_READ)
-    while len(lines) < count - 1:
-      left = deadline - time.monotonic()
-      if left <= 0:
-        missing = sorted({*range(1, count)} - set(lines))
-        told = ", ".join(map(str, missing[:5])) + ", ..." * (len(missing) > 5)
-        _end(
-          lines,
-          coordinator,
-          f"{len(missing)} of {count} processes did not come within {limit}: "
-          f"{told}",
-        )
-      for key, _ in ready.select(left):
-        if key.fileobj is not server:
-          # Nothing is to be said yet, so it has ended.
-          ready.unregister(key.fileobj)
-          lines.pop(key.data).close()
-          continue
-        line = stack.enter_context(server.accept()[0])
-        index = _number(line, lines, coordinator, count)
-        if index is not None:
-          lines[index] = line
-          ready.register(line, selectors.EVENT_READ, index)
-    for line in lines.values():
-      line.sendall(_GO)
-    # They hang up first, so that the port is free at once for JAX.
-    for line in lines.values():
-      with contextlib.suppress(OSError):
-        line.recv(1)
-
-
-def _number(line, lines, coordinator, count):
-  """The number that a process says, or None of another program."""
-  try:
-    line.settimeout(5)
-    words = _read_line(line).decode(errors="replace").split()
-  except OSError:
-    words = []
-  if len(words) != 5 or not (words[2].isdecimal() and words[4].isdecimal()):
-    line.close()
-    return None
-  index, their_count = int(words[2]), int(words[4])
-  lines = {**lines, None: line}
-  if their_count != count:
-    _end(
-      lines,
-      coordinator,
-      f"--num-processes is {count} in process 0 and {their_count} in process "
-      f"{index}",
+    raise self.error(
+      f"process 0 was not reached within {self.limit} ({reason}); start it, or "
+      "check the address and the firewall"
     )
-  if index in lines or not 0 < index < count:
-    _end(lines, coordinator, f"two processes have --process-index {index}")
-  return index
 
+  def gather(self, port):
+    """Listens as process 0 until all others have come, then lets them go."""
+    lines: dict[int, socket.socket] = {}
+    with contextlib.ExitStack() as stack:
+      try:
+        server = stack.enter_context(_listen(port))
+      except OSError as error:
+        raise self.error(
+          f"process 0 cannot listen on port {port}: {error.strerror or error}; "
+          "choose another port"
+        ) from None
+      ready = stack.enter_context(selectors.DefaultSelector())
+      ready.register(server, selectors.EVENT_READ)
+      while len(lines) < self.count - 1:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+          self.end(lines.values(), self.missing(lines))
+        for key, _ in ready.select(left):
+          if key.fileobj is not server:
+            # A process sends nothing at this point unless it ends.
+            ready.unregister(key.fileobj)
+            lines.pop(key.data).close()
+            continue
+          line = stack.enter_context(server.accept()[0])
+          index = self.number(line, lines)
+          if index is not None:
+            lines[index] = line
+            ready.register(line, selectors.EVENT_READ, index)
+      for line in lines.values():
+        line.sendall(_GO)
+      # The others close their lines first, so that JAX can use the port.
+      for line in lines.values():
+        with contextlib.suppress(OSError):
+          line.recv(1)
 
-def _end(lines, coordinator, reason):
-  """Tells all that have come why it is over, and raises the same."""
-  for line in lines.values():
-    with contextlib.suppress(OSError):
-      line.sendall(f"no: {reason}\n".encode())
-  raise ConfigError(f"--coordinator {coordinator}: {reason}")
+  def missing(self, lines):
+    """Says which processes did not come."""
+    absent = sorted({*range(1, self.count)} - set(lines))
+    names = [str(index) for index in absent[:_LISTED]]
+    if len(absent) > _LISTED:
+      names.append("...")
+    return (
+      f"{len(absent)} of {self.count} processes did not come within "
+      f"{self.limit}: {', '.join(names)}"
+    )
+
+  def number(self, line, lines):
+    """Returns the number that a process sends; None for another program."""
+    try:
+      line.settimeout(5)
+      words = _read_line(line).decode(errors="replace").split()
+    except OSError:
+      words = []
+    if len(words) != 5 or not (words[2].isdecimal() and words[4].isdecimal()):
+      line.close()
+      return None
+    index, count = int(words[2]), int(words[4])
+    if count != self.count:
+      self.end(
+        [*lines.values(), line],
+        f"--num-processes is {self.count} in process 0 and {count} in process "
+        f"{index}",
+      )
+    if index in lines or not 0 < index < count:
+      self.end(
+        [*lines.values(), line], f"two processes have --process-index {index}"
+      )
+    return index
+
+  def end(self, lines, reason):
+    """Sends the reason of the end to all that have come, and raises it."""
+    for line in lines:
+      with contextlib.suppress(OSError):
+        line.sendall(f"no: {reason}\n".encode())
+    raise self.error(reason)
 
 
 def _listen(port):
-  """A server on all interfaces, as JAX's own will be."""
+  """Returns a server on all interfaces, as that of JAX will be."""
   if socket.has_dualstack_ipv6():
     return socket.create_server(
       ("", port), family=socket.AF_INET6, dualstack_ipv6=True
@@ -194,7 +217,7 @@ def _listen(port):
 
 
 def _read_line(line):
-  """Up to 200 bytes, to the end of a line or of the connection."""
+  """Reads up to 200 bytes, to the end of a line or of the connection."""
   read = b""
   while not read.endswith(b"\n") and len(read) < 200:
     part = line.recv(200 - len(read))

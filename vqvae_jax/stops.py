@@ -1,46 +1,47 @@
 """What ends a command from outside: Ctrl-C, SIGTERM, errors in threads.
 
-Imports next to nothing, so that a command can guard its own imports.
+This module imports very little, so that a command can guard its own imports.
 """
 
 import os
 import signal
 import sys
+from typing import NoReturn
 
-# In case a bar was drawn.
+# A progress bar may have hidden the cursor.
 _SHOW_CURSOR = "\x1b[?25h"
 
 
 class OneLine:
-  """Makes Ctrl-C and SIGTERM one line and an exit code, at any moment.
+  """Turns Ctrl-C and SIGTERM into one line and an exit code at any moment.
 
   A `KeyboardInterrupt` would not do: raised while a library is imported or in
-  a callback, it comes out as another error, as a traceback, or not at all. The
-  process ends here and now instead, as if it were killed: what a command
+  a callback, it comes out as another error, as a traceback, or not at all.
+  Instead the process ends at once, as if it were killed, because what a command
   writes is whole or absent. `training.loop` has handlers of its own, which
   save first.
 
-  Errors of the disk in threads that write are not printed there, because the
-  main thread raises them when it waits for the thread.
+  Errors of the disk in threads that write are not printed by the thread,
+  because the main thread raises them when it waits for it.
   """
 
   def __init__(self, resume: str = "the same command goes on from there"):
     """Prepares the message.
 
     Args:
-      resume: how to go on afterwards.
+      resume: how to continue afterwards.
     """
     self._resume = resume
 
   def __enter__(self):
     self._before = {}
     for signum in (signal.SIGINT, signal.SIGTERM):
-      # Who started this process may have it ignore them, as `nohup` does.
+      # The parent process may have set signals to be ignored, as nohup does.
       if signal.getsignal(signum) is signal.SIG_IGN:
         continue
       try:
         self._before[signum] = signal.signal(signum, self._end)
-      except ValueError:  # Only the main thread may.
+      except ValueError:  # Only the main thread may set handlers.
         break
     import threading
 
@@ -67,10 +68,10 @@ class OneLine:
     os._exit(128 + signum)
 
 
-def leave(code: int):
-  """Ends the process with this exit code, and says nothing more.
+def leave(code: int) -> NoReturn:
+  """Ends the process with an exit code and prints nothing more.
 
-  What libraries do at the exit may be cut short: the work is done.
+  What libraries do at the exit may be cut short, because the work is done.
   """
   import threading
 
@@ -81,7 +82,7 @@ def leave(code: int):
 
 
 def _report(args):
-  """An error that a thread ended with; see `threading.excepthook`."""
+  """Prints the error that ended a thread; see `threading.excepthook`."""
   import threading
 
   from vqvae_jax.errors import told_in_one_line
@@ -91,7 +92,7 @@ def _report(args):
 
 
 def _report_unraisable(args):
-  """An error that nobody could be told; see `sys.unraisablehook`."""
+  """Prints an error that could not be raised; see `sys.unraisablehook`."""
   from vqvae_jax.errors import told_in_one_line
 
   # TensorStore calls back into event loops of saves that have failed.

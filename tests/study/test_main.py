@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from vqvae_jax.study import __main__ as command
+from vqvae_jax import allocator, cli
 
 
 @pytest.mark.parametrize("place", ["xdg", "home", "empty"])
@@ -17,26 +17,29 @@ def test_programs_lie_in_the_cache_of_the_user(place, tmp_path, monkeypatch):
   if place == "empty":
     monkeypatch.setenv("XDG_CACHE_HOME", "")
   expected = folder / "vqvae_jax/programs"
-  assert command.programs_folder() == expected
+  assert cli.programs_folder() == expected
   name = "jax_compilation_cache_dir"
   before = jax.config.values[name]
   try:
     # One that was chosen otherwise stays.
-    command.keep_programs()
+    cli.keep_programs()
     assert jax.config.values[name] == before
     jax.config.update(name, None)
-    command.keep_programs()
+    cli.keep_programs()
     assert jax.config.values[name] == str(expected)
   finally:
     jax.config.update(name, before)
 
 
-def test_the_study_is_called_once_programs_are_kept(tmp_path, monkeypatch):
+def test_the_command_sets_what_is_set_for_the_process(tmp_path, monkeypatch):
   called = []
-  monkeypatch.setattr(command, "keep_programs", lambda: called.append("keep"))
+  monkeypatch.setattr(
+    allocator, "keep_freed_memory", lambda: called.append("malloc")
+  )
+  monkeypatch.setattr(cli, "keep_programs", lambda: called.append("programs"))
   from vqvae_jax.study import run
 
   monkeypatch.setattr(run, "study", lambda config: called.append(config.out))
   monkeypatch.setattr("sys.argv", ["study", f"--out={tmp_path}"])
-  assert command.main() == 0
-  assert called == ["keep", str(tmp_path)]
+  assert cli.main("study") == 0
+  assert called == ["malloc", "programs", str(tmp_path)]

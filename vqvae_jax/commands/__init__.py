@@ -2,31 +2,26 @@
 
 import os
 import sys
-from typing import Any
 
 from vqvae_jax.commands import help as help_texts
 from vqvae_jax.commands.parse import parse
+from vqvae_jax.commands.table import Command
 
 __all__ = ["answer", "parse", "show"]
 
 
-def answer(
-  kind: type, args: list[str], prog: str, description: str, first: Any
-) -> str | None:
-  """What a command says without any work, or None if it has work to do.
+def answer(command: Command, args: list[str], usage: str) -> str | None:
+  """Returns what a command prints without any work, or None if it has work.
 
   Args:
-    kind: dataclass of the command's settings.
+    command: the command.
     args: words of the command line.
-    prog: name of the command, such as `train.py`.
-    description: text above the flags.
-    first: lines of the short help; see `help.short_help`.
+    usage: how the command was called, such as `python train.py`.
   """
-  usage = prog if prog.startswith("python ") else f"python {prog}"
   if "--help-all" in args:
-    return help_texts.full_help(kind, usage, description)
+    return help_texts.full_help(command, usage)
   if "--help" in args or "-h" in args:
-    return help_texts.short_help(kind, usage, description, first)
+    return help_texts.short_help(command, usage)
   if "--version" in args:
     import vqvae_jax
 
@@ -34,11 +29,11 @@ def answer(
   if args and args[0] == "--tyro-print-completion":
     import tyro
 
-    tyro.cli(kind, args=args, prog=prog)
+    tyro.cli(command.kind, args=args, prog=usage.removeprefix("python "))
   return None
 
 
-def show(text: str):
+def show(text: str) -> None:
   """Prints; a reader that stops early, such as `head`, is not a mistake."""
   try:
     print(text, flush=True)

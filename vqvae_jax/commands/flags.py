@@ -6,10 +6,20 @@ import inspect
 import re
 from typing import Any, Literal, get_args, get_origin
 
-from vqvae_jax.config import checks
+from vqvae_jax.config import checks, relevance
+from vqvae_jax.config.fields import (
+  Rule,
+  Setting,
+  Settings,
+  groups_of,
+  rule_of,
+  settings_of,
+)
+from vqvae_jax.config.paths import paths_of
+from vqvae_jax.config.stage import StageConfig
 from vqvae_jax.errors import ConfigError
 
-# No setting has as many digits, and Python refuses to read some thousands.
+# No setting has this many digits, and Python refuses to read some thousands.
 _LONGEST_NUMBER = 30
 
 
@@ -18,117 +28,163 @@ class Flag:
   """One flag of a command.
 
   Attributes:
-    name: name as it is typed, such as `--tokenizer.codebook-size`.
-    field: path of the field, such as `tokenizer.codebook_size`.
-    kind: type of the value, without `None`.
-    optional: whether the value may be `None`.
-    default: value where the flag is not given.
-    comment: comment above the field.
+    field: path of the setting, such as `tokenizer.codebook_size`.
+    setting: the setting.
+    comment: comment above its field.
+    heading: title of the flag's group in help.
+    notes: what the rule of the setting says, in words.
   """
 
-  name: str
   field: str
-  kind: Any
-  optional: bool
-  default: Any
+  setting: Setting
   comment: str
+  heading: str
+  notes: tuple[str, ...] = ()
+
+  @property
+  def name(self) -> str:
+    """The name as it is typed, such as `--tokenizer.codebook-size`."""
+    return "--" + self.field.replace("_", "-")
 
   @property
   def takes_value(self) -> bool:
     """False for flags that are on or off."""
-    return self.kind is not bool
-
-  @property
-  def takes_list(self) -> bool:
-    """Whether several values may follow."""
-    return get_origin(self.kind) is tuple
+    return self.setting.kind is not bool
 
   @property
   def opposite(self) -> str:
-    """Name that turns the flag off, such as `--tokenizer.no-filter`."""
+    """The name that turns the flag off, such as `--tokenizer.no-filter`."""
     head, dot, last = self.name.rpartition(".")
     return f"{head}.no-{last}" if dot else f"--no-{last[2:]}"
 
   @property
   def values(self) -> str:
-    """What stands for the value in a usage line."""
-    kind = get_args(self.kind)[0] if self.takes_list else self.kind
+    """The word that stands for the value in a usage line."""
+    kind = self.setting.element
     if get_origin(kind) is Literal:
       text = "|".join(str(option) for option in get_args(kind))
-    elif self.field in ("data_dir", "out", "workdir"):
-      text = "DIR"
     else:
       text = {int: "N", float: "X", str: "TEXT"}[kind]
-    return f"{text} ..." if self.takes_list else text
+      text = self.setting.rule.unit.upper() or text
+    return f"{text} ..." if self.setting.is_list else text
+
+  @property
+  def default(self) -> str | None:
+    """The default as it is typed; None if it depends on other things."""
+    one = self.setting
+    value = one.default
+    if value is None and one.rule.none_means:
+      value = one.rule.none_means.value
+    if not self.takes_value:
+      return "on" if value else "off"
+    if one.is_list and value is not None:
+      return " ".join(map(str, value)) or "none"
+    return None if value is None else str(value)
+
+
+CONFIG = Flag(
+  "config",
+  Setting("config", str, True, None, Rule(unit="file"), Settings),
+  "Takes settings from this file: YAML (.yaml, .yml) or JSON, such as the "
+  "config.json of a run or the study.json of a study. Flags override them. A "
+  "value that differs from the default and would change nothing is refused as "
+  "a flag is, except in those two records, which hold all settings.",
+  "settings",
+)
 
 
 @functools.cache
-def flags_of(kind: type, prefix: str = "") -> dict[str, Flag]:
-  """All flags of a dataclass, by name, in the order of its fields.
+def flags_of(kind: type[Settings]) -> dict[str, Flag]:
+  """Returns all flags of a command by name, in the order of help.
 
   Args:
-    kind: dataclass of settings, whose fields may be such dataclasses.
-    prefix: path of the fields that lead to it.
+    kind: dataclass of the command's settings.
   """
-  found = {}
-  explained = comments(kind)
-  for field in dataclasses.fields(kind):
-    path = prefix + field.name
-    if dataclasses.is_dataclass(field.type):
-      found |= flags_of(field.type, f"{path}.")
-      continue
-    bare = checks.bare_type(field.type)
-    name = "--" + path.replace("_", "-")
-    found[name] = Flag(
-      name,
-      path,
-      bare,
-      type(None) in get_args(field.type),
-      field.default,
-      explained[field.name],
+  found = []
+  for path, one in paths_of(kind).items():
+    group, _, name = path.rpartition(".")
+    owner = groups_of(kind)[group] if group else kind
+    heading = one.declared_by.HEADING
+    if group and one.declared_by is not StageConfig:
+      heading = owner.HEADING
+    found.append(
+      Flag(
+        path,
+        one,
+        _comments(owner)[name],
+        f"{group}: {heading}" if group else heading,
+        tuple(_notes(kind, owner, name)),
+      )
     )
-  return found
+  # What belongs to a model comes before how it is trained.
+  groups = ["", *groups_of(kind)]
+  found.sort(
+    key=lambda flag: (
+      groups.index(flag.field.rpartition(".")[0]),
+      flag.setting.declared_by is StageConfig,
+    )
+  )
+  return {flag.name: flag for flag in [*found, CONFIG]}
 
 
-def comments(kind: type) -> dict[str, str]:
+@functools.cache
+def _comments(kind):
   """The comment right above each field, wherever the field is declared."""
   found = {}
   for base in reversed(kind.__mro__[:-1]):
-    lines = [line.strip() for line in inspect.getsource(base).splitlines()]
     above = []
-    for line in lines:
+    for line in inspect.getsource(base).splitlines():
+      line = line.strip()
       declared = re.match(r"(\w+): ", line)
       if line.startswith("#"):
         above.append(line[1:].strip())
         continue
-      if declared and declared[1] in base.__annotations__ and above:
+      if declared and above:
         found[declared[1]] = " ".join(above)
       above = []
-  return {field.name: found[field.name] for field in dataclasses.fields(kind)}
+  return found
+
+
+def _notes(kind, owner, name):
+  """What the rule of a setting says: defaults of cases, range, conditions."""
+
+  def flag_of(decider):
+    holder = owner if hasattr(owner, decider) else kind
+    return checks.flag(holder, holder.DECIDERS.get(decider, decider))
+
+  rule = rule_of(owner, name)
+  means = rule.none_means
+  for case, value in (means.cases if means else {}).items():
+    yield f"with {flag_of(means.decider)}={case}: {value}"
+  # Whole numbers mostly have bounds that nobody meets.
+  if settings_of(owner)[name].element is float or rule.bounds[1] < 256:
+    yield rule.range
+  if rule.only:
+    needed = [
+      relevance.phrase(flag_of(decider), wanted)
+      for decider, wanted in rule.only.items()
+    ]
+    yield f"only with {' and '.join(needed)}"
 
 
 def value_of(flag: Flag, texts: list[str]) -> Any:
-  """The value that these texts give to a flag.
+  """Returns the value that these texts give to a flag.
 
   Raises:
     ConfigError: if there are none, or one cannot be read.
   """
-  if flag.takes_list:
+  one = flag.setting
+  if one.is_list:
     texts = [part for text in texts for part in re.split(r"[\s,]+", text)]
   if not texts or not all(texts):
-    raise ConfigError(f"{flag.name} has no value; it needs {_needs(flag)}")
-  if texts == ["None"] and flag.optional:
+    needs = checks.describe(one.kind)
+    if one.is_list:
+      needs = f"a list such as {flag.name} {flag.values}"
+    raise ConfigError(f"{flag.name} has no value; it needs {needs}")
+  if texts == ["None"] and one.optional:
     return None
-  if flag.takes_list:
-    (element, _) = get_args(flag.kind)
-    return tuple(_read(flag, element, text) for text in texts)
-  return _read(flag, flag.kind, texts[0])
-
-
-def _needs(flag):
-  if flag.takes_list:
-    return f"a list such as {flag.name} {flag.values}"
-  return checks.describe(flag.kind)
+  values = tuple(_read(flag, one.element, text) for text in texts)
+  return values if one.is_list else values[0]
 
 
 def _read(flag, kind, text):

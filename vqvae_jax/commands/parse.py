@@ -12,10 +12,13 @@ from typing import Any
 
 from vqvae_jax.commands.flags import Flag, flags_of, value_of
 from vqvae_jax.commands.suggest import nearest
-from vqvae_jax.config import checks, relevance
+from vqvae_jax.config import Config, checks, relevance
+from vqvae_jax.config.fields import Settings
+from vqvae_jax.config.generators import REGISTERED, all_stages, stages_of
+from vqvae_jax.config.paths import build
 from vqvae_jax.errors import ConfigError
 
-# Flags of every command that are no settings.
+# Flags of every command that are not settings.
 OTHERS = ("--help", "--help-all", "--version")
 
 
@@ -34,28 +37,43 @@ class Given:
   value: Any
 
 
-def parse(kind: type, args: list[str], prog: str, default: Any = None) -> Any:
-  """The settings that a command line asks for.
+def parse(
+  kind: type[Settings], args: list[str], prog: str, default: Any = None
+) -> Any:
+  """Returns the settings that a command line asks for.
 
   Args:
     kind: dataclass of the command's settings.
     args: words of the command line.
     prog: name of the command, for messages.
-    default: settings where no flag is given, by default those of `kind`.
+    default: settings where no flag is given; None for those of `kind`.
 
   Raises:
     ConfigError: if a word is not a flag or not a value of its flag, if a flag
       would change nothing, or if the settings do not fit each other.
   """
-  given = read(kind, args, prog)
-  values = {one.flag.field: one.value for one in given}
-  config = _build(kind, values, default)
-  relevance.check(config, values)
+  values = {one.flag.field: one.value for one in read(kind, args, prog)}
+  asked = values
+  path = values.pop("config", None)
+  if path is not None:
+    if default is not None:
+      raise ConfigError(
+        f"--config {checks.shown(path)} and --resume both give all settings; "
+        "give one of them"
+      )
+    from vqvae_jax.commands import file
+
+    found, is_record = file.read(kind, path)
+    values = found | values
+    # A record holds all settings of its run, whether they mattered or not.
+    asked = asked if is_record else values
+  config = build(kind, values, default)
+  relevance.check(config, asked)
   return config
 
 
-def read(kind: type, args: list[str], prog: str) -> list[Given]:
-  """The flags of a command line, each checked by itself; see `parse`."""
+def read(kind: type[Settings], args: list[str], prog: str) -> list[Given]:
+  """Returns the flags of a command line, each checked by itself."""
   flags = flags_of(kind)
   opposites = {
     flag.opposite: flag for flag in flags.values() if not flag.takes_value
@@ -86,31 +104,13 @@ def read(kind: type, args: list[str], prog: str) -> list[Given]:
 
 
 def _following(flag, texts, words):
-  """Takes the texts of a flag's value that come after it from the words."""
+  """Removes the texts of a flag's value from the words that follow it."""
   found = []
   while words and not _is_flag(words[0]):
-    if (texts or found) and not flag.takes_list:
+    if (texts or found) and not flag.setting.is_list:
       break
     found.append(words.pop(0))
   return found
-
-
-def _build(kind, values, default):
-  """Settings from values by path, in one step: each set is checked whole."""
-  changes, groups = {}, {}
-  for path, value in values.items():
-    group, dot, name = path.partition(".")
-    if dot:
-      groups.setdefault(group, {})[name] = value
-    else:
-      changes[group] = value
-  for field in dataclasses.fields(kind):
-    if field.name in groups:
-      before = getattr(default, field.name, None)
-      changes[field.name] = _build(field.type, groups[field.name], before)
-  if default is None:
-    return kind(**changes)
-  return dataclasses.replace(default, **changes)
 
 
 def _is_flag(word):
@@ -119,7 +119,7 @@ def _is_flag(word):
 
 
 def _unknown(word, names, given, args, prog):
-  """What is wrong with a word that is not a flag, and what may be meant."""
+  """Says what is wrong with a word, and which flag may be meant."""
   typed, equals, text = word.partition("=")
   name = checks.shown(typed) or repr(word)
   start = f"{name} is not a flag of {prog}"
@@ -144,7 +144,7 @@ def _unknown(word, names, given, args, prog):
 
 
 def _bare_word(word, names, given):
-  """What a word without dashes may mean, or None."""
+  """Says what a word without dashes may mean; None if nothing is likely."""
   typed, equals, text = word.partition("=")
   name = "--" + typed.replace("_", "-")
   if name in names or name in OTHERS:
@@ -153,13 +153,13 @@ def _bare_word(word, names, given):
     return None
   if given and not given[-1].flag.takes_value:
     return f"{given[-1].typed} takes no value"
-  if given and given[-1].flag.kind is str:
+  if given and given[-1].flag.setting.kind is str:
     # The shell splits what is not in quotes.
     value = checks.shown(f"{given[-1].value} {word}")
     return (
       f"if it belongs to {given[-1].typed}, write {given[-1].typed}='{value}'"
     )
-  # What a command needs first comes first: a data set, or a run.
+  # A command first needs a data set or a run.
   first = next(n for n in names if n in ("--dataset", "--workdir"))
   if any(one.flag.name == first for one in given):
     return None
@@ -169,20 +169,16 @@ def _bare_word(word, names, given):
 
 
 def _of_model(names, args):
-  """Without the flags of stages that the model of this command line lacks."""
+  """Leaves out the flags of stages that the model of the command lacks."""
   if "--model" not in names:
     return names
-  text = " ".join(args)
-  baseline = re.search(r"--model[= ](ae|vae|beta_vae|dcgan)\b", text)
-  others = ("--tokenizer.", "--prior.") if baseline else ("--baseline.",)
+  found = re.search(rf"--model[= ]({'|'.join(REGISTERED)})\b", " ".join(args))
+  stages = stages_of(found[1] if found else Config.model)
+  others = tuple(f"--{s}." for s in all_stages() if s not in stages)
   of_model = [name for name in names if not name.startswith(others)]
+  lasts = {name.rpartition(".")[2] for name in of_model}
   return of_model + [
     name
     for name in names
-    if name.startswith(others) and not _same_last(name, of_model)
+    if name.startswith(others) and name.rpartition(".")[2] not in lasts
   ]
-
-
-def _same_last(name, names):
-  last = name.rpartition(".")[2]
-  return any(other.rpartition(".")[2] == last for other in names)

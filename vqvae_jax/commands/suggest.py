@@ -3,89 +3,60 @@
 import difflib
 from collections.abc import Iterable
 
-_HOW_MANY = ("num-images", "num-train-images", "num-synthetic")
-# Words of other tools and of other commands, and our flags, each without what
+# Words of other tools and of other commands for our flags, each without what
 # stands before a dot.
-_OTHER_WORDS = {
-  "aug": ("augment",),
-  "augmentation": ("augment",),
-  "batch": ("batch-size",),
-  "bs": ("batch-size",),
-  "cfg-scale": ("guidance",),
-  "checkpoint": ("workdir",),
-  "ckpt": ("workdir",),
-  "class": ("labels",),
-  "classes": ("labels",),
-  "codes": ("codebook-size",),
-  "commitment-cost": ("commitment",),
-  "count": _HOW_MANY,
-  "data": ("dataset",),
-  "data-path": ("dataset",),
-  "ema-decay": ("codebook-ema",),
-  "embed-dim": ("code-dim",),
-  "embedding-dim": ("code-dim",),
-  "epochs": ("steps",),
-  "guidance-scale": ("guidance",),
-  "img-size": ("image-size",),
-  "input": ("dataset",),
-  "iterations": ("steps",),
-  "iters": ("steps",),
-  "judge-steps": ("classifier-steps",),
-  "judges": ("classifiers",),
-  "k": ("codebook-size", "top-k"),
-  "logdir": ("workdir",),
-  "lr": ("learning-rate",),
-  "max-steps": ("steps",),
-  "model-dir": ("workdir",),
-  "n": _HOW_MANY,
-  "name": ("dataset",),
-  "num": _HOW_MANY,
-  "num-images": _HOW_MANY,
-  "num-codes": ("codebook-size",),
-  "num-embeddings": ("codebook-size",),
-  "num-epochs": ("steps",),
-  "num-heads": ("heads",),
-  "num-layers": ("layers",),
-  "num-samples": _HOW_MANY,
-  "num-seeds": ("seeds",),
-  "num-steps": ("steps",),
-  "num-real": ("num-train-images",),
-  "num-train-images": ("num-real",),
-  "o": ("out", "workdir"),
-  "out": ("workdir",),
-  "out-dir": ("out", "workdir"),
-  "outdir": ("out", "workdir"),
-  "output": ("out", "workdir"),
-  "output-dir": ("out", "workdir"),
-  "precision": ("dtype",),
-  "random-seed": ("seed",),
-  "resolution": ("image-size",),
-  "run": ("workdir",),
-  "save-dir": ("out", "workdir"),
-  "size": ("image-size",),
-  "temp": ("temperature",),
-  "wd": ("weight-decay",),
+_WORDS = {
+  "augment": "aug augmentation",
+  "batch-size": "batch bs",
+  "code-dim": "embed-dim embedding-dim",
+  "codebook-ema": "ema-decay",
+  "codebook-size": "codes k num-codes num-embeddings",
+  "commitment": "commitment-cost",
+  "dataset": "data data-path input name",
+  "dtype": "precision",
+  "guidance": "cfg-scale guidance-scale",
+  "heads": "num-heads",
+  "image-size": "img-size resolution size",
+  "classifiers": "judges",
+  "classifier-steps": "judge-steps",
+  "labels": "class classes",
+  "layers": "num-layers",
+  "learning-rate": "lr",
+  "num-images": "count n num num-images num-samples",
+  "num-real": "num-train-images",
+  "num-synthetic": "count n num num-images num-samples",
+  "num-train-images": "count n num num-images num-real num-samples",
+  "out": "o out-dir outdir output output-dir save-dir",
+  "seed": "random-seed",
+  "seeds": "num-seeds",
+  "steps": "epochs iterations iters max-steps num-epochs num-steps",
+  "temperature": "temp",
+  "top-k": "k",
+  "weight-decay": "wd",
+  "workdir": "checkpoint ckpt logdir model-dir o out out-dir outdir output "
+  "output-dir run save-dir",
 }
-# Below this share of equal letters a flag is not meant.
+# A flag with a smaller share of equal letters is not meant.
 _LIKENESS = 0.6
-# Of the length of a flag's last part, where the rest was left out.
+# What a match of the last part of a flag counts less than one of the whole.
 _LEFT_OUT = 0.05
 
 
 def nearest(word: str, names: Iterable[str]) -> list[str]:
-  """The flags that are meant, the likeliest or several that are as likely.
+  """Returns the likeliest flag, or several that are equally likely.
 
   Args:
-    word: flag as typed, with its dashes and without a value.
-    names: all flags that exist.
+    word: flag as it was typed, with its dashes and without a value.
+    names: names of all flags that exist.
 
   Returns:
-    names: [] if none is near.
+    Names of flags; none if no flag is near.
   """
   names = list(names)
   word = word.strip("-–—−").replace("_", "-").lower()
   head, _, last = word.rpartition(".")
-  for part in (last, *_OTHER_WORDS.get(last, ())):
+  meant = [flag for flag, words in _WORDS.items() if last in words.split()]
+  for part in (last, *meant):
     found = [name for name in names if _last(name) == part]
     if found:
       return _likest(f"{head}.{part}", found) if head else found
@@ -93,7 +64,7 @@ def nearest(word: str, names: Iterable[str]) -> list[str]:
 
 
 def _likest(word, names):
-  """The names that are most like a word: [] if none is like it at all."""
+  """Returns the names that are most like a word, if any is like it."""
   matcher = difflib.SequenceMatcher(None, "", word, autojunk=False)
   scores = [max(_likenesses(matcher, name)) for name in names]
   best = max(scores)
@@ -104,10 +75,10 @@ def _likest(word, names):
 
 
 def _likenesses(matcher, name):
-  """Share of letters that a word and a flag, or its last part, have equal."""
+  """Yields how like a word a flag is, and how like its last part."""
   for text, less in ((name.removeprefix("--"), 0), (_last(name), _LEFT_OUT)):
     matcher.set_seq1(text)
-    # A bound that costs less, for the many that are not alike.
+    # This bound is cheaper and settles the many that are not alike.
     if matcher.quick_ratio() < _LIKENESS:
       yield 0.0
     else:

@@ -1,11 +1,13 @@
-"""Every knob of a run: typed, frozen, checked, and stored as JSON.
+"""Every setting of a run: typed, frozen, checked, and stored as JSON.
 
-`vqvae_jax.commands` turns these dataclasses into flags, so the comment above a
-field is its `--help-all` text: what it is, its unit, and what it may be. A bad
-value raises `ConfigError` when the dataclass is made, long before any training.
+`vqvae_jax.commands` turns these dataclasses into flags. The comment above a
+field is its text in `--help-all`, and its rule (see `fields`) adds the range,
+the default and when the setting matters. A wrong value raises `ConfigError`
+when the dataclass is made, long before any training.
 """
 
 from vqvae_jax.config.baseline import BaselineConfig
+from vqvae_jax.config.fields import Settings
 from vqvae_jax.config.prior import PriorConfig
 from vqvae_jax.config.sampling import SampleConfig
 from vqvae_jax.config.stage import StageConfig
@@ -17,6 +19,10 @@ from vqvae_jax.config.tokenizer import (
   resolve_stride,
 )
 from vqvae_jax.config.training import Config, from_dict
+
+# Only type checkers that change classes as they are made read this mark. Later
+# it would hide the types of the fields from `typing.get_type_hints`.
+del Settings.__no_type_check__
 
 __all__ = [
   "MAX_DEFAULT_IDS",

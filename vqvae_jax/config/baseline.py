@@ -3,18 +3,14 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from vqvae_jax.config import checks
+from vqvae_jax.config.fields import Means, setting
+from vqvae_jax.config.generators import with_stage
 from vqvae_jax.config.stage import Optimizer, StageConfig
 from vqvae_jax.errors import ConfigError
 
-# What a field that was left at None means, for each model. A dcgan's decay is
-# that of Radford et al. 2016, section 3; their rate, 2e-4, is for more steps
-# than small sets are given.
-_COMMON = {"learning_rate": 3e-3, "adam_b1": 0.9}
-_DEFAULTS = {
-  "beta_vae": _COMMON | {"beta": 4.0},
-  "dcgan": {"learning_rate": 5e-4, "adam_b1": 0.5},
-}
+
+def _autoencoders():
+  return tuple(name for name in with_stage("baseline") if name != "dcgan")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,59 +18,66 @@ class BaselineConfig(StageConfig):
   """The autoencoder, the VAE or the DCGAN of --model."""
 
   PREFIX: ClassVar[str] = "baseline."
+  HEADING: ClassVar[str] = "the generators of --model=ae, vae, beta_vae, dcgan"
 
-  # Optimizer steps in all; a finished run may be asked for more.
   steps: int = 2000
-  # Optimizer: adam, adamw (decoupled weight decay) or sgd (with momentum).
   optimizer: Optimizer = "adam"
-  # Peak learning rate; by default 3e-3, for dcgan 5e-4.
-  learning_rate: float | None = None
-  # Decay of adam's running mean of gradients, in [0, 1); by default 0.9, for
-  # dcgan 0.5.
-  adam_b1: float | None = None
-  # Gradients with a larger global norm are scaled down to it; 0 is off. The
-  # two networks of a dcgan share one norm.
+  # The peak of the learning rate. That of a dcgan is higher than the 2e-4 of
+  # Radford et al. 2016, because small sets are trained for fewer steps.
+  learning_rate: float | None = setting(
+    None, "(0, inf)", none_means=Means(3e-3, "model", {"dcgan": 5e-4})
+  )
+  # The decay of the running mean of gradients that adam and adamw keep. That of
+  # a dcgan is from Radford et al. 2016, section 3.
+  adam_b1: float | None = setting(
+    None,
+    "[0, 1)",
+    only={"optimizer": ("adam", "adamw")},
+    none_means=Means(0.9, "model", {"dcgan": 0.5}),
+  )
+  # Gradients with a larger global norm are scaled down to this norm; 0 turns
+  # it off. The two networks of a dcgan share one norm.
   clip_norm: float = 0.0
-  # Size of the latent vector; for a dcgan, of the noise vector.
-  latent_dim: int = 16
-  # Channels at the coarsest resolution. Autoencoders have half as many at all
-  # finer ones; a dcgan halves them at each.
-  hidden: int = 128
-  # What the decoder's output means: bernoulli (logits; pixels are taken as
-  # probabilities) or gaussian (means, with --baseline.pixel-std).
-  likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
-  # Standard deviation of a pixel under the gaussian likelihood; pixels are in
-  # [0, 1].
-  pixel_std: float = 0.1
-  # Weight of beta_vae's divergence, above 0: 1 is a vae's; by default 4.
-  beta: float | None = None
-
-  def __post_init__(self):
-    super().__post_init__()
-    for name in ("latent_dim", "hidden"):
-      checks.at_least(self, name, 1)
-    checks.positive(self, "pixel_std")
-    if self.beta is not None:
-      checks.positive(self, "beta")
+  # The size of the latent vector; for a dcgan, of the noise vector.
+  latent_dim: int = setting(16, "[1, 65536]")
+  # The number of channels at the coarsest resolution. Autoencoders have half as
+  # many at all finer resolutions; a dcgan halves them at each.
+  hidden: int = setting(128, "[1, 16384]")
+  # The meaning of the decoder's output: bernoulli (logits, where pixels are
+  # taken as probabilities) or gaussian (means).
+  likelihood: Literal["bernoulli", "gaussian"] = setting(
+    "bernoulli", only={"model": _autoencoders}
+  )
+  # The standard deviation of a pixel, which lies in [0, 1].
+  pixel_std: float = setting(
+    0.1,
+    "(0, inf)",
+    only={"model": _autoencoders, "likelihood": ("gaussian",)},
+  )
+  # The weight of the divergence; that of a vae is 1.
+  beta: float | None = setting(
+    None,
+    "(0, inf)",
+    only={"model": ("beta_vae",)},
+    none_means=Means(None, "model", {"beta_vae": 4.0}),
+  )
 
   def resolve(self, model: str) -> "BaselineConfig":
-    """The settings of one model: what was left to it is filled in.
+    """Returns the settings of one model, with what its defaults stand for.
 
     Raises:
-      ConfigError: if a setting is of another model.
+      ConfigError: if the model cannot be trained with them.
     """
-    if self.beta is not None and model != "beta_vae":
-      raise ConfigError(
-        f"--baseline.beta {self.beta} is for --model=beta_vae, not {model}"
-      )
     if model == "dcgan":
       self._check_adversarial()
-    defaults = _DEFAULTS.get(model, _COMMON)
-    missing = {k: v for k, v in defaults.items() if getattr(self, k) is None}
-    return dataclasses.replace(self, **missing)
+    found = self.with_defaults(model=model)
+    # Another model takes no weight, whatever the settings hold.
+    return (
+      found if model == "beta_vae" else dataclasses.replace(found, beta=None)
+    )
 
   def _check_adversarial(self):
-    """No loss says when an adversarial training is at its best."""
+    """Refuses what needs a loss that says when the training is at its best."""
     if self.patience:
       raise ConfigError(
         f"--baseline.patience {self.patience}: no validation loss selects a "
@@ -83,11 +86,11 @@ class BaselineConfig(StageConfig):
     if self.schedule == "plateau":
       raise ConfigError(
         "--baseline.schedule plateau: no validation loss selects a dcgan; "
-        "take constant, cosine or exponential"
+        "choose constant, cosine or exponential"
       )
     if self.weights_ema:
       raise ConfigError(
-        f"--baseline.weights-ema {self.weights_ema}: a dcgan's batch "
-        "statistics are of the last weights, not of their average; it must "
+        f"--baseline.weights-ema {self.weights_ema}: the batch statistics of a "
+        "dcgan belong to its last weights and not to their average; it must "
         "be 0"
       )

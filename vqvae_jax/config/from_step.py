@@ -3,19 +3,19 @@
 from vqvae_jax.config.generators import all_stages
 from vqvae_jax.errors import ConfigError
 
-# For the last stage that has checkpoints.
+# The last stage that has checkpoints.
 LAST = ""
 
 
 def parse(text: str | None) -> dict[str, int]:
-  """Steps by the name of the stage.
+  """Returns steps by the name of the stage.
 
   Args:
     text: `200`, `tokenizer:200` or `tokenizer:200,prior:400`; None for the
       newest checkpoint of each stage.
 
   Raises:
-    ConfigError: if it has another form.
+    ConfigError: if the text has another form.
   """
   found = {}
   shown = ascii(text[:60])[1:-1] if text is not None else ""
@@ -28,5 +28,5 @@ def parse(text: str | None) -> dict[str, int]:
       )
     found[stage] = int(step)
   if LAST in found and len(found) > 1:
-    raise ConfigError(f"--from-step {shown} must name the stage of each")
+    raise ConfigError(f"--from-step {shown} must name the stage of each step")
   return found

@@ -58,3 +58,10 @@ def all_stages() -> tuple[str, ...]:
       stage for entry in REGISTERED.values() for stage in entry.stages
     )
   )
+
+
+def with_stage(stage: str) -> tuple[str, ...]:
+  """Returns the names of the generators that have a stage."""
+  return tuple(
+    name for name, entry in REGISTERED.items() if stage in entry.stages
+  )

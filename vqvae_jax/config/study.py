@@ -1,13 +1,16 @@
-"""The settings of the study, `python -m vqvae_jax.study`'s flags."""
+"""The settings of the study, the flags of `python -m vqvae_jax.study`."""
 
 import dataclasses
+from operator import attrgetter
 from typing import ClassVar, Literal
 
 from vqvae_jax.config import checks
 from vqvae_jax.config.baseline import BaselineConfig
+from vqvae_jax.config.fields import group, setting
 from vqvae_jax.config.prior import PriorConfig
+from vqvae_jax.config.shared import DataSettings, of_stage
 from vqvae_jax.config.tokenizer import TokenizerConfig
-from vqvae_jax.config.training import Augment, Config
+from vqvae_jax.config.training import Config
 from vqvae_jax.errors import ConfigError
 
 Generator = Literal[
@@ -30,108 +33,89 @@ QUICK = {"classifier_steps": 300, "seeds": 2, "num_synthetic": 4000}
 
 
 @dataclasses.dataclass(frozen=True)
-class StudyConfig:
+class StudyConfig(DataSettings):
   """Do generated images help a classifier? Compares ways to grow a small set.
 
   Of the real images a fifth validates: settings are chosen there. Test images
   are read once, at the end, when all choices are made.
   """
 
-  PREFIX: ClassVar[str] = ""
+  HEADING: ClassVar[str] = "study"
+  DECIDERS: ClassVar[dict[str, str]] = {"model": "generators"}
 
-  # Images to learn; see train.py --help.
-  dataset: str = "mnist5k"
-  # Where TFDS sets are prepared; by default TFDS's own choice.
-  data_dir: str | None = None
-  # Pixels: the shorter side is resized to this, then the centre is cropped.
-  image_size: int | None = None
-  # 1 (grey) or 3 (RGB); by default as in the data.
-  channels: Literal[1, 3] | None = None
-  # The values LOW HIGH that become black and white; see train.py --help.
-  intensity_range: tuple[int, int] | None = None
-  # Regular expression on file paths of folder:DIR; files with the same first
-  # group stay on one side of every split: a patient, say.
-  group_regex: str | None = None
-  # Labels of the files of folder:DIR, a CSV file; see train.py --help.
-  labels_csv: str | None = None
-  # Real images, validation included (1000: 800 and 200), a class-balanced
-  # choice by seed; 0 takes all.
-  num_real: int = 1000
-  # Generated images of each generator.
-  num_synthetic: int = 10_000
+  # The number of real images, a class-balanced choice by seed. They include the
+  # validation images: of 1000 images, 800 are for training and 200 for
+  # validation. 0 takes all.
+  num_real: int = setting(1000, "[0, 1000000000]")
+  # The number of images that each generator makes.
+  num_synthetic: int = setting(10_000, "[1, 100000000]")
   # How often the whole comparison is made, each time with another choice of
   # real images, other generators and other classifiers.
-  seeds: int = 3
-  # Folder of the study; the same command goes on where it stopped.
-  out: str = "study"
-  # What makes images: vqvae by its prior or by varying training images
-  # (vqvae-perturb, vqvae-mix, vqvae-inpaint), autoencoders (ae, vae, beta_vae;
-  # vae-walk: from training images), dcgan.
-  generators: tuple[Generator, ...] = ("vqvae", "vae", "dcgan")
-  # The generator whose gain over classical augmentation, for the first
-  # classifier, is the question named beforehand; other comparisons are
-  # corrected for their number. By default the first of --generators.
-  primary: Generator | None = None
-  # Classifiers: simple (a small CNN), tuned (a stronger one).
-  classifiers: tuple[ClassifierName, ...] = ("simple", "tuned")
-  # Generated images over real ones, for the generator that is best on
-  # validation images: 1 2 5 10 20 50, say. By default --num-synthetic alone.
-  sweep: tuple[int, ...] = ()
-  # Share of real images in each batch where generated ones are added, in
-  # (0, 1); which of several is best is found on validation images.
-  real_shares: tuple[float, ...] = (0.75,)
-  # Optimizer steps of a classifier, the same for every arm.
-  classifier_steps: int = 1500
-  # Leave out generated images that classifiers of real images take for no class
-  # or another class, and copies of training images.
-  filter: bool = False
-  # Read the test images at the end; no choice can be made after that.
-  test: bool = True
-  # Augmentation that the generators are trained with; see train.py --help.
-  augment: Augment = "auto"
-  # Everything shorter, with one classifier, at most 2 seeds and 4,000 generated
-  # images.
-  quick: bool = False
-  # The VQ-VAE.
-  tokenizer: TokenizerConfig = dataclasses.field(
-    default_factory=TokenizerConfig
+  seeds: int = setting(3, "[1, 1000]")
+  # The folder of the study. The same command continues where it stopped.
+  out: str = setting("study", filled=True, unit="dir")
+  # What makes images: vqvae draws from its prior or varies training images
+  # (vqvae-perturb, vqvae-mix, vqvae-inpaint); ae, vae and beta_vae are
+  # autoencoders (vae-walk starts from training images); dcgan is a GAN.
+  generators: tuple[Generator, ...] = setting(
+    ("vqvae", "vae", "dcgan"), filled=True, distinct=True
   )
-  # The model of its ids.
-  prior: PriorConfig = dataclasses.field(default_factory=PriorConfig)
-  # The other generators.
-  baseline: BaselineConfig = dataclasses.field(default_factory=BaselineConfig)
+  # The generator of the question that is named beforehand: does it improve on
+  # classical augmentation, for the first classifier? All other comparisons are
+  # corrected for their number. By default it is the first of --generators.
+  primary: Generator | None = None
+  # The classifiers: simple (a small CNN) and tuned (a stronger one).
+  classifiers: tuple[ClassifierName, ...] = setting(
+    ("simple", "tuned"), filled=True, distinct=True
+  )
+  # How many generated images there are for each real one, as a list such as 1 2
+  # 5 10 20 50, for the generator that is best on validation images. By default
+  # only --num-synthetic is compared.
+  sweep: tuple[int, ...] = setting((), "[1, 1000000]", distinct=True)
+  # The share of real images in each batch where generated ones are added. The
+  # best of several is chosen on validation images.
+  real_shares: tuple[float, ...] = setting(
+    (0.75,), "(0, 1)", filled=True, distinct=True
+  )
+  # The number of optimizer steps of a classifier, the same for every arm.
+  classifier_steps: int = setting(1500, "[1, inf)")
+  # Leaves out generated images that classifiers of real images take for no
+  # class or another class, and copies of training images.
+  filter: bool = False
+  # Reads the test images at the end. No choice can be made after that.
+  test: bool = True
+  # Makes everything shorter: one classifier, fewer seeds, steps and images.
+  quick: bool = False
+  tokenizer: TokenizerConfig = group(TokenizerConfig, of_stage("tokenizer"))
+  prior: PriorConfig = group(PriorConfig, of_stage("prior"))
+  baseline: BaselineConfig = group(BaselineConfig, of_stage("baseline"))
 
-  def __post_init__(self):
-    checks.fields(self)
-    checks.at_least(self, "num_real", 0)
-    for name in ("num_synthetic", "seeds", "classifier_steps"):
-      checks.at_least(self, name, 1)
-    for name in ("generators", "classifiers", "real_shares", "sweep"):
-      values = getattr(self, name)
-      needed = name != "sweep"
-      if (needed and not values) or len(set(values)) < len(values):
-        given = " ".join(map(str, values)) or "(none)"
-        raise ConfigError(
-          f"{checks.flag(self, name)} {given}: one or more, each once"
-        )
-    for share in self.real_shares:
-      if not 0 < share < 1:
-        raise ConfigError(f"--real-shares {share} is not in (0, 1)")
+  def check_together(self):
+    super().check_together()
     if self.primary is not None and self.primary not in self.generators:
       raise ConfigError(
         f"--primary {self.primary} is not one of --generators "
         f"{' '.join(self.generators)}"
       )
-    if any(multiplier < 1 for multiplier in self.sweep):
-      raise ConfigError(f"--sweep {min(self.sweep)} is below 1")
-    if not self.out:
-      raise ConfigError("--out is empty; try study")
     # What the runs of train.py would refuse, before the first of them.
-    for generator in self.generators:
-      self.run_config(0, "", generator.partition("-")[0])
+    for model in self.model:
+      self.run_config(0, "", model)
+
+  @property
+  def model(self) -> tuple[str, ...]:
+    """The models of the generators, each once."""
+    names = (name.partition("-")[0] for name in self.generators)
+    return tuple(dict.fromkeys(names))
+
+  def limit(self, path: str) -> str | None:
+    """Returns to what --quick shortens a setting, or None."""
+    found = attrgetter(path)(self.resolved())
+    if found == attrgetter(path)(self) or path == "primary":
+      return None
+    return f"with --quick, which takes {checks.shown(found)}"
 
   def resolved(self) -> "StudyConfig":
-    """With the primary generator, and what `--quick` shortens."""
+    """Returns the settings with the primary generator and `--quick` applied."""
     primary = self.primary or self.generators[0]
     if not self.quick:
       return dataclasses.replace(self, primary=primary)
@@ -151,20 +135,17 @@ class StudyConfig:
     )
 
   def run_config(self, seed: int, workdir: str, model: str = "vqvae") -> Config:
-    """The settings of the run of train.py that trains one generator."""
+    """Returns the settings of the run that trains one generator."""
     baseline = self.baseline
     if model != "beta_vae":
       baseline = dataclasses.replace(baseline, beta=None)
+    data = {
+      field.name: getattr(self, field.name)
+      for field in dataclasses.fields(DataSettings)
+    }
     return Config(
-      dataset=self.dataset,
-      data_dir=self.data_dir,
-      image_size=self.image_size,
-      channels=self.channels,
-      intensity_range=self.intensity_range,
-      group_regex=self.group_regex,
-      labels_csv=self.labels_csv,
+      **data,
       num_train_images=self.num_real or None,
-      augment=self.augment,
       seed=seed,
       workdir=workdir,
       model=model,

@@ -1,126 +1,70 @@
-"""The settings of a training run, `train.py`'s flags."""
+"""The settings of a training run, the flags of `train.py`."""
 
 import dataclasses
 import pathlib
-import re
 from typing import Any, ClassVar, Literal
 
-from vqvae_jax.config import checks, from_step, generators
+from vqvae_jax.config import from_step, generators
 from vqvae_jax.config.baseline import BaselineConfig
+from vqvae_jax.config.fields import group, setting
+from vqvae_jax.config.paths import build, flatten, paths_of
 from vqvae_jax.config.prior import PriorConfig
+from vqvae_jax.config.shared import ClusterSettings, DataSettings, of_stage
 from vqvae_jax.config.tokenizer import TokenizerConfig
 from vqvae_jax.errors import ConfigError
 
-Augment = Literal["auto", "none", "affine", "weak", "flip"]
 Dtype = Literal["float32", "bfloat16"]
 Stage = Literal["all", "tokenizer", "prior"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-  """A whole run: data, and the tokenizer and prior or a baseline."""
+class Config(ClusterSettings, DataSettings):
+  """A whole run: the images, and the stages of a model."""
 
-  PREFIX: ClassVar[str] = ""
+  HEADING: ClassVar[str] = "run"
 
-  # Images to learn: mnist5k (5,000 real digits, no download), a TFDS name
-  # (mnist, fashion_mnist, cifar10, ...), folder:DIR (class folders of PNG,
-  # JPEG or WebP, or one flat folder without labels), or npz:FILE (images and
-  # labels, or MedMNIST's arrays), or tfds-dir:DIR (a prepared TFDS set, such as
-  # sample.py --format=tfds writes).
-  dataset: str = "mnist5k"
-  # Where TFDS sets are prepared; by default TFDS's own choice.
-  data_dir: str | None = None
-  # Run folder: configuration, checkpoints, metrics, pictures. By default
-  # runs/ and the name of the data set, with that of a baseline.
-  workdir: str | None = None
-  # Go on with the run in this folder, by its settings; other flags change
-  # them. It takes the place of --workdir.
-  resume: str | None = None
-  # Go on from this checkpoint instead of the newest, of the last stage: 200,
-  # or of the one that is named: tokenizer:200. Newer ones are set aside.
-  from_step: str | None = None
-  # What learns: vqvae (tokenizer and prior), or a baseline, in one stage: ae
-  # (autoencoder), vae, beta_vae, dcgan.
+  # Uses only this many training images, a class-balanced choice by seed. They
+  # include the validation images: of 1000 images, 800 are for training and 200
+  # for validation. By default all images are used.
+  num_train_images: int | None = setting(None, "[1, 1000000000]", unit="images")
+  # The run folder, which receives settings, checkpoints, metrics and pictures.
+  # By default it is runs/ and the name of the data set, followed by the model
+  # if that is not vqvae.
+  workdir: str | None = setting(None, unit="dir", of_command=True)
+  # Continues the run in this folder with its settings, which other flags
+  # change. It replaces --workdir.
+  resume: str | None = setting(None, unit="dir", of_command=True)
+  # Continues from this checkpoint instead of the newest one. 200 is step 200 of
+  # the last stage, and tokenizer:200 names the stage. Newer checkpoints are set
+  # aside.
+  from_step: str | None = setting(None, unit="step", of_command=True)
+  # The model that learns: vqvae (in two stages: tokenizer, then prior), or one
+  # of those with a single stage, which are ae (autoencoder), vae, beta_vae and
+  # dcgan.
   model: generators.GeneratorName = "vqvae"
-  # What to train: all (of a vqvae: tokenizer, then prior), or one of the two.
-  stage: Stage = "all"
-  # Only say what the run will take (time, memory, disk), and stop.
-  plan: bool = False
-  # Seed of splits, initial weights, order of images, dropout.
-  seed: int = 0
-  # Images in one global batch.
-  batch_size: int = 64
-  # Precision of the networks: float32, or bfloat16 for TPUs and recent GPUs
-  # (weights, losses and the codebook stay in float32).
+  # The stages to train: all, or only the tokenizer or the prior of a vqvae.
+  stage: Stage = setting("all", only=of_stage("tokenizer"))
+  # Prints how much time, memory and disk the run will take, and stops.
+  plan: bool = setting(False, of_command=True)
+  # The seed of splits, initial weights, the order of images and dropout.
+  seed: int = setting(0, "[0, 2147483647]")
+  # The number of images in a global batch.
+  batch_size: int = setting(64, "[1, 1048576]")
+  # The precision of the networks: float32, or bfloat16 for TPUs and recent
+  # GPUs. Weights, losses and the codebook stay in float32.
   dtype: Dtype = "float32"
-  # Learn from this many training images only, a class-balanced choice by
-  # seed, validation included (1000: 800 and 200). By default all.
-  num_train_images: int | None = None
-  # Pixels: the shorter side is resized to this, then the centre is cropped.
-  # By default images keep their size.
-  image_size: int | None = None
-  # 1 (grey) or 3 (RGB); by default as in the data.
-  channels: Literal[1, 3] | None = None
-  # The values LOW HIGH that become black and white; others are clipped. By
-  # default found from the training images where they have 16 bits (all values
-  # of as many bits as the largest has), 0 255 where they have 8.
-  intensity_range: tuple[int, int] | None = None
-  # Classical augmentation on the device: affine (rotate, scale, shear,
-  # shift), weak (small shifts and brightness), flip (weak and mirrored),
-  # none; auto is affine for digits and weak elsewhere.
-  augment: Augment = "auto"
-  # Regular expression on file paths of folder:DIR; files with the same first
-  # group (or whole match) stay on one side of every split: a patient, say.
-  group_regex: str | None = None
-  # Labels of the files of folder:DIR: a CSV file with the columns file and
-  # label (or as such columns are usually called), or FILE:COLUMN,COLUMN to name
-  # them. By default the folders of the files are their labels.
-  labels_csv: str | None = None
-  # Compute together with other processes: on Cloud TPU pods no more is needed,
-  # elsewhere each process is told the next three.
-  multihost: bool = False
-  # Address of process 0, host:port.
-  coordinator: str | None = None
-  # How many processes there are.
-  num_processes: int | None = None
-  # Number of this one, from 0 on.
-  process_index: int | None = None
-  # The VQ-VAE.
-  tokenizer: TokenizerConfig = dataclasses.field(
-    default_factory=TokenizerConfig
-  )
-  # The model of its ids.
-  prior: PriorConfig = dataclasses.field(default_factory=PriorConfig)
-  # The generator instead of both, where --model names one.
-  baseline: BaselineConfig = dataclasses.field(default_factory=BaselineConfig)
+  tokenizer: TokenizerConfig = group(TokenizerConfig, of_stage("tokenizer"))
+  prior: PriorConfig = group(PriorConfig, of_stage("prior"))
+  baseline: BaselineConfig = group(BaselineConfig, of_stage("baseline"))
 
-  def __post_init__(self):
-    checks.fields(self)
-    if not self.dataset:
-      raise ConfigError("--dataset is empty; try mnist5k")
-    checks.at_least(self, "batch_size", 1)
+  def check_together(self):
+    super().check_together()
     from_step.parse(self.from_step)
-    checks.at_least(self, "seed", 0)
-    for name in ("num_train_images", "image_size"):
-      if getattr(self, name) is not None:
-        checks.at_least(self, name, 1)
-    checks.intensity_range(self)
-    if self.group_regex is not None:
-      try:
-        re.compile(self.group_regex)
-      except (re.error, OverflowError, RecursionError) as error:
-        raise ConfigError(
-          f"--group-regex {checks.shown(repr(self.group_regex))} is not a "
-          f"regular expression: {error}"
-        ) from None
-    if self.labels_csv == "":
-      raise ConfigError("--labels-csv is empty; write --labels-csv=FILE")
     if self.resume is not None and self.workdir not in (None, self.resume):
       raise ConfigError(
         f"--resume {self.resume} and --workdir {self.workdir} both name the "
         "run folder; give one of them"
       )
-    checks.processes(self)
     stages = generators.stages_of(self.model)
     if self.stage not in ("all", *stages):
       raise ConfigError(
@@ -130,15 +74,13 @@ class Config:
     if "baseline" in stages:
       self.baseline.resolve(self.model)
     for stage in (self.tokenizer, self.prior, self.baseline):
-      checks.divisible(
-        stage, stage.batch_size or self.batch_size, stage.accumulate
-      )
+      stage.check_micro_batches(stage.batch_size or self.batch_size)
 
   def resolve_workdir(self) -> str:
-    """The run folder: `--workdir`, or runs/ and the data set's own name.
+    """Returns the run folder: `--workdir`, or runs/ and the name of the set.
 
-    A baseline's name comes after that, so that runs of several models on one
-    data set do not meet.
+    The name of a model other than vqvae follows, so that runs of several models
+    on one data set have folders of their own.
     """
     if self.workdir or self.resume:
       return self.workdir or self.resume
@@ -153,34 +95,17 @@ class Config:
 
 
 def from_dict(values: dict[str, Any]) -> Config:
-  """Inverse of `dataclasses.asdict`.
+  """Returns the settings that `dataclasses.asdict` made into a dictionary.
 
-  Missing fields take their defaults.
+  Fields that are missing take their defaults.
 
   Args:
     values: fields and their values, as JSON holds them.
 
   Raises:
-    ConfigError: if a field is unknown or holds what it must not.
+    ConfigError: if a field is unknown or holds a value that it must not.
   """
-  values = dict(values)
-  for name, kind in (
-    ("tokenizer", TokenizerConfig),
-    ("prior", PriorConfig),
-    ("baseline", BaselineConfig),
-  ):
-    if name in values:
-      values[name] = _build(kind, values[name], f"{name}.")
-  return _build(Config, values, "")
-
-
-def _build(kind, values, prefix):
-  if not isinstance(values, dict):
-    raise ConfigError(f"{prefix.rstrip('.')} is not a group of settings")
-  known = {field.name for field in dataclasses.fields(kind)}
-  unknown = sorted(set(values) - known)
-  if unknown:
-    raise ConfigError(f"unknown field {prefix}{unknown[0]}")
-  # JSON has lists instead of tuples.
-  values = {k: tuple(v) if type(v) is list else v for k, v in values.items()}
-  return kind(**values)
+  paths = flatten(Config, values)
+  if unknown := sorted(set(paths) - set(paths_of(Config))):
+    raise ConfigError(f"unknown field {unknown[0]}")
+  return build(Config, paths)

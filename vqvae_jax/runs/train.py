@@ -12,7 +12,6 @@ from jax.sharding import Mesh
 from jaxtyping import PyTree
 from rich.console import Console
 
-from vqvae_jax.allocator import keep_freed_memory
 from vqvae_jax.config import Config, generators
 from vqvae_jax.data import Data, load_data
 from vqvae_jax.errors import RunError
@@ -88,7 +87,6 @@ def train(
     UserError: in one line, what is wrong with settings, data or run folder.
     Interrupted: on SIGTERM or SIGINT, after saving.
   """
-  keep_freed_memory()
   folder = expand(config.resolve_workdir())
   place.check_place(folder)
   if config.multihost:

@@ -15,6 +15,7 @@ from typing import get_args, get_origin
 from etils import epath
 
 from vqvae_jax.config import Config, from_dict, from_step
+from vqvae_jax.config.fields import of_command
 from vqvae_jax.config.generators import stages_of
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ConfigError, RunError, UserError
@@ -22,16 +23,7 @@ from vqvae_jax.files import expand, is_remote, pretty_json, read_json, replace
 from vqvae_jax.training.checkpoints import latest_step
 
 # Settings of one command, not of the run.
-OF_A_COMMAND = (
-  "workdir",
-  "resume",
-  "from_step",
-  "plan",
-  "multihost",
-  "coordinator",
-  "num_processes",
-  "process_index",
-)
+OF_A_COMMAND = of_command(Config)
 # Runs that a message lists.
 _LISTED = 5
 
