@@ -9,7 +9,7 @@ from pictures import class_folders, random_image, save
 
 from vqvae_jax.config import Config
 from vqvae_jax.data import load_data
-from vqvae_jax.data.sources import open_dataset
+from vqvae_jax.data.source import open_dataset
 from vqvae_jax.errors import DataError
 
 

@@ -7,7 +7,7 @@ from folders import labelled, refused, said, splits_of, train_of, tree
 
 from vqvae_jax.config import Config, StudyConfig
 from vqvae_jax.data import labels_csv, load_data
-from vqvae_jax.data.sources import open_dataset
+from vqvae_jax.data.source import open_dataset
 from vqvae_jax.errors import DataError
 
 FILES = ("a.png", "b.png", "c.png", "sub/d.png")

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Int
 
 from vqvae_jax.data import folder_layout, folder_manifest, images, labels_csv
-from vqvae_jax.data.folder_files import Scan, home_path
+from vqvae_jax.data.folder_scan import Scan, home_path
 from vqvae_jax.data.notes import examples, is_safe, note, shown
-from vqvae_jax.data.sources import Dataset, Example, Source
+from vqvae_jax.data.source import Dataset, Example, Source
 from vqvae_jax.errors import DataError
 
 _T = TypeVar("_T")

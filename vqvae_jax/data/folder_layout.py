@@ -11,7 +11,7 @@ import shlex
 import unicodedata
 from collections.abc import Sequence
 
-from vqvae_jax.data.folder_files import Scan
+from vqvae_jax.data.folder_scan import Scan
 from vqvae_jax.data.notes import examples, is_safe, note, shown
 from vqvae_jax.errors import DataError
 

@@ -7,7 +7,7 @@ front, and a class without images has no folder.
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vqvae_jax.data.folder_files import Scan
+from vqvae_jax.data.folder_scan import Scan
 from vqvae_jax.data.notes import amount, examples, is_safe, note, shown
 from vqvae_jax.errors import DataError
 from vqvae_jax.files import read_json

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 from jaxtyping import Int
 
-from vqvae_jax.data.sources import Source
+from vqvae_jax.data.source import Source
 from vqvae_jax.data.split import in_order
 from vqvae_jax.errors import DataError
 

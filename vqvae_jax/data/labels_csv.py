@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vqvae_jax.data.folder_files import home_path
+from vqvae_jax.data.folder_scan import home_path
 from vqvae_jax.data.folder_layout import check_names
 from vqvae_jax.data.notes import amount, examples, note, shown
-from vqvae_jax.data.table_files import Files
+from vqvae_jax.data.file_finder import Files
 from vqvae_jax.errors import DataError
 
 MAX_BYTES = 2**28

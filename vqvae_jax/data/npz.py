@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vqvae_jax.data import images, npz_hints
-from vqvae_jax.data.sources import ArraySource, Dataset
+from vqvae_jax.data.source import ArraySource, Dataset
 from vqvae_jax.errors import DataError
 
 MAX_ARRAY_BYTES = 4 * 2**30

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int, Int32, UInt8
 
 from vqvae_jax.data.images import Shape, fit, to_uint8
-from vqvae_jax.data.sources import Example, Source
+from vqvae_jax.data.source import Example, Source
 from vqvae_jax.errors import DataError
 from vqvae_jax.progress import counted
 

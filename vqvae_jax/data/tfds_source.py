@@ -16,8 +16,8 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from vqvae_jax.data import images
-from vqvae_jax.data.prepare import prepare
-from vqvae_jax.data.sources import Dataset, Example, Source
+from vqvae_jax.data.tfds_prepare import prepare
+from vqvae_jax.data.source import Dataset, Example, Source
 from vqvae_jax.data.tfds_metadata import Metadata, SplitFiles, read_metadata
 from vqvae_jax.data.tfrecord import TFRecords
 from vqvae_jax.errors import DataError

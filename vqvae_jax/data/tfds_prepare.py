@@ -1,6 +1,6 @@
 """Downloads and prepares a TFDS set, in a process of its own.
 
-    python -m vqvae_jax.data.prepare NAME [--data-dir DIR]
+    python -m vqvae_jax.data.tfds_prepare NAME [--data-dir DIR]
 
 That takes TensorFlow, which would claim the accelerator's memory: so `prepare`
 starts this module as another process that sees no accelerator. Whatever can
@@ -56,7 +56,7 @@ def prepare(name: str, data_dir: str):
     file=sys.stderr,
     flush=True,
   )
-  command = [sys.executable, "-m", "vqvae_jax.data.prepare", name]
+  command = [sys.executable, "-m", "vqvae_jax.data.tfds_prepare", name]
   root = str(Path(__file__).resolve().parents[2])
   paths = [root, os.environ.get("PYTHONPATH", "")]
   result = subprocess.run(

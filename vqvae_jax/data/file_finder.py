@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from vqvae_jax.data.file_kinds import CONVERTED_SUFFIXES
+from vqvae_jax.data.folder_file_types import CONVERTED_SUFFIXES
 
 
 class Files:

@@ -12,7 +12,7 @@ from vqvae_jax.data import cuts
 from vqvae_jax.data.augment import resolve_augment
 from vqvae_jax.data.images import MAX_PIXELS, Shape
 from vqvae_jax.data.intensity import find_range, warn_of_darkness
-from vqvae_jax.data.sources import JoinedSource, open_dataset
+from vqvae_jax.data.source import JoinedSource, open_dataset
 from vqvae_jax.data.spec import DataSpec
 from vqvae_jax.data.split import Split, UnknownRangeError
 from vqvae_jax.errors import DataError

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from vqvae_jax.data.file_kinds import (
+from vqvae_jax.data.folder_file_types import (
   IMAGE_SUFFIXES,
   NO_IMAGES,
   is_companion,

@@ -90,7 +90,7 @@ def test_another_process_prepares_and_sees_no_accelerator(
   def run(command, env, **kwargs):
     assert command[1:] == [
       "-m",
-      "vqvae_jax.data.prepare",
+      "vqvae_jax.data.tfds_prepare",
       "mnist",
       "--data-dir",
       str(tmp_path),
