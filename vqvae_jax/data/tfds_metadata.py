@@ -1,9 +1,9 @@
-"""What a prepared TFDS set says of itself, read without trusting it.
+"""The description of a prepared TFDS set, read without trusting it.
 
-TFDS itself imports whatever Python class `features.json` names and opens
-whatever path `dataset_info.json` makes up. So TFDS never sees these two files
-here: what is needed of them, the image's shape, the number of classes and the
-files of each split, is read and checked below.
+TFDS imports whatever Python class `features.json` names, and opens whatever
+path `dataset_info.json` gives. So TFDS never sees these two files here. This
+module reads and checks what is needed of them: the files of each split, the
+shape of the images and the names of the classes.
 """
 
 import dataclasses
@@ -13,10 +13,12 @@ from collections.abc import Mapping
 
 from etils import epath
 
+from vqvae_jax.data.tfds_prepare import INSTALL
 from vqvae_jax.errors import DataError
+from vqvae_jax.extras import need
 from vqvae_jax.files import read_json
 
-# Classes of features that a set may name. None is imported by that name.
+# Classes of features that a set may name. No class is imported by its name.
 _FEATURE_CLASS = re.compile(
   r"tensorflow_datasets\.(public_api\.|core\.)?features\.([a-z0-9_]+\.)*"
   r"[A-Z][A-Za-z0-9]*"
@@ -42,7 +44,7 @@ class SplitFiles:
   """The files of one split.
 
   Attributes:
-    paths: path of each file, inside of the set's folder.
+    paths: path of each file, in the folder of the set.
     lengths: number of records of each file.
   """
 
@@ -52,7 +54,7 @@ class SplitFiles:
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
-  """What is known of a prepared set.
+  """The description of a prepared set.
 
   Attributes:
     format: format of the files, one of `FORMATS`.
@@ -76,8 +78,8 @@ def read_metadata(folder: epath.Path, name: str) -> Metadata:
 
   Raises:
     DataError: if a file is missing or broken, names a class that is not a
-      feature of TFDS, or a path outside of the folder, or if the set is not
-      one of 8-bit images with one class each.
+      feature of TFDS, or a path outside of the folder, or if the set does not
+      consist of 8-bit images with one class each.
   """
   path = folder / "dataset_info.json"
   info = read_json(path, DataError)
@@ -108,9 +110,7 @@ def _format(info, folder, name):
 
 
 def _split_files(info, split, format_, folder, path):
-  """The files of a split, all of them inside of the folder."""
-  import tensorflow_datasets as tfds
-
+  """Returns the files of a split, which all lie in the folder."""
   template = split.get("filepathTemplate") or ""
   dataset = _plain(_get(info, path, "name"), path, "name")
   template = _checked(template, str, path, "filepathTemplate")
@@ -135,6 +135,7 @@ def _split_files(info, split, format_, folder, path):
       f"{path} declares {len(lengths):,} files of a split, more than the "
       f"{MAX_SHARDS:,} that are read"
     )
+  tfds = need("tensorflow_datasets", f"the data set {dataset!r}", INSTALL)
   names = tfds.core.ShardedFileTemplate(
     data_dir=folder,
     dataset_name=dataset,
@@ -157,7 +158,7 @@ def _split_files(info, split, format_, folder, path):
 
 
 def _read_features(folder, name):
-  """Shape of the images, and names of the classes if there are any."""
+  """Returns the shape of the images, and the class names or None."""
   path = folder / "features.json"
   tree = read_json(path, DataError)
   _check_classes(tree, path)
@@ -184,8 +185,8 @@ def _read_features(folder, name):
 
 
 def _check_classes(tree, path):
-  """Raises `DataError` unless every class that is named is one of TFDS."""
-  # A stack, since the nesting is the file's choice.
+  """Raises `DataError` unless all classes that are named belong to TFDS."""
+  # A stack instead of recursion, because the file may be nested deeply.
   waiting = [tree]
   while waiting:
     value = waiting.pop()
@@ -210,7 +211,7 @@ def _class_name(node, path):
 
 
 def _children(tree, path):
-  """The features of a dictionary, in the form of today or of TFDS 4.0."""
+  """Returns the features of a dictionary, in today's form or of TFDS 4.0."""
   content = _content(tree, path, "featuresDict")
   features = _checked(content.get("features", content), dict, path, "features")
   for name, node in features.items():
@@ -303,7 +304,7 @@ def _checked(value, kind, path, key):
 
 
 def _plain(value, path, key):
-  """A name that is a part of a file name and not a path."""
+  """Returns a name that can be a part of a file name, but is not a path."""
   if not isinstance(value, str) or not _NAME.fullmatch(value):
     raise DataError(
       f"{path} has the {key} {str(value)[:100]!r}; letters, digits, '_', '-', "
@@ -313,7 +314,7 @@ def _plain(value, path, key):
 
 
 def _whole(value, path, key, limit):
-  """A number from 0 to `limit`; JSON of protocol buffers has text for it."""
+  """Returns a number from 0 to `limit`, which may be text in the JSON."""
   text = str(value)
   if isinstance(value, bool) or not re.fullmatch(r"\d{1,15}", text, re.ASCII):
     raise DataError(

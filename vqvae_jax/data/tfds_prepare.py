@@ -1,16 +1,17 @@
-"""Downloads and prepares a TFDS set, in a process of its own.
+"""Downloads and prepares a TFDS set in a process of its own.
 
     python -m vqvae_jax.data.tfds_prepare NAME [--data-dir DIR]
 
-That takes TensorFlow, which would claim the accelerator's memory: so `prepare`
-starts this module as another process that sees no accelerator. Whatever can
-be told at once is told at once: TFDS itself tries for minutes before it says
-that there is no network.
+Preparing takes TensorFlow, which would claim the accelerator's memory. So
+`prepare` starts this module as another process that sees no accelerator. It
+first checks the name and the network, because TFDS itself tries for minutes
+before it says that there is no network.
 """
 
 import argparse
 import contextlib
 import difflib
+import importlib.util
 import os
 import queue
 import socket
@@ -24,27 +25,36 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vqvae_jax.errors import DataError
+from vqvae_jax.extras import need
 
+# What `need` says to install.
+INSTALL = '"vqvae_jax[tfds]"'
 # Seconds for name look-up and connection.
 _PATIENCE = 6.0
-# What stands before the colon of a path.
+# Kinds of data sets that a path follows after a colon.
 _KINDS = ("folder", "npz", "tfds-dir")
 
 
 def prepare(name: str, data_dir: str):
-  """Prepares a set as ArrayRecord and returns when it is on disk.
+  """Prepares a set as ArrayRecord, and returns when it is on disk.
 
   Raises:
-    DataError: if TFDS knows no such set, there is no network, or the
-      preparation failed.
+    DataError: if TFDS or TensorFlow is not installed, TFDS does not know the
+      set, there is no network, or the preparation failed.
   """
-  import tensorflow_datasets as tfds
-
+  _check_paths(name)
+  tfds = need("tensorflow_datasets", f"the data set {name!r}", INSTALL)
   try:
     builder = tfds.builder_cls(name.partition(":")[0].partition("/")[0])
   except (tfds.core.DatasetNotFoundError, ValueError):
-    raise DataError(_unknown(name, tfds)) from None
+    known = tfds.list_builders(with_community_datasets=False)
+    raise DataError(_unknown(name, known)) from None
   _check_config(name, builder)
+  if importlib.util.find_spec("tensorflow") is None:
+    raise DataError(
+      f"preparing {name} needs tensorflow, which is not installed: "
+      f"pip install {INSTALL}"
+    )
   hosts = {urllib.parse.urlsplit(url).hostname for url in builder.url_infos}
   if not online(hosts - {None} or {"storage.googleapis.com"}):
     raise DataError(
@@ -79,7 +89,7 @@ def prepare(name: str, data_dir: str):
 
 
 def online(hosts: Iterable[str]) -> bool:
-  """Whether any of the hosts, or the proxy set for them, takes a connection."""
+  """Returns whether a host, or the proxy for them, accepts a connection."""
   proxy = urllib.request.getproxies().get("https")
   if proxy:
     url = urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
@@ -87,26 +97,23 @@ def online(hosts: Iterable[str]) -> bool:
   else:
     addresses = [(host, 443) for host in sorted(hosts)]
   answers = queue.SimpleQueue()
+
+  def connect(address):
+    try:
+      with socket.create_connection(address, timeout=_PATIENCE):
+        answers.put(True)
+    except (OSError, UnicodeError):
+      answers.put(False)
+
+  # A name look-up has no time limit; a daemon thread may be left behind.
   for address in addresses:
-    # A name look-up has no time limit of its own; a daemon may be left behind.
-    threading.Thread(
-      target=lambda address=address: answers.put(_connects(address)),
-      daemon=True,
-    ).start()
+    threading.Thread(target=connect, args=[address], daemon=True).start()
   deadline = time.monotonic() + _PATIENCE
   with contextlib.suppress(queue.Empty):
     for _ in addresses:
       if answers.get(timeout=max(0.0, deadline - time.monotonic())):
         return True
   return False
-
-
-def _connects(address):
-  try:
-    with socket.create_connection(address, timeout=_PATIENCE):
-      return True
-  except (OSError, UnicodeError):
-    return False
 
 
 def _check_config(name, builder):
@@ -119,36 +126,41 @@ def _check_config(name, builder):
     )
 
 
-def _unknown(name, tfds):
+def _check_paths(name):
+  """Raises `DataError` where a name is a path, or of one of our own kinds."""
+  hint = None
   if os.path.isdir(name):
-    return f"unknown data set {name!r}; for that folder: folder:{name}"
-  if name.endswith(".npz") and ":" not in name:
-    return f"unknown data set {name!r}; for that file: npz:{name}"
-  if os.path.isfile(f"{name}.npz"):
-    return f"unknown data set {name!r}; did you mean npz:{name}.npz?"
-  names = ["mnist5k", *tfds.list_builders(with_community_datasets=False)]
-  near = _similar(name, names)
+    hint = f"for that folder: folder:{name}"
+  elif name.endswith(".npz") and ":" not in name:
+    hint = f"for that file: npz:{name}"
+  elif os.path.isfile(f"{name}.npz"):
+    hint = f"did you mean npz:{name}.npz?"
+  elif _letters(name) == "mnist5k":
+    hint = "did you mean mnist5k?"
+  kind, colon, path = name.partition(":")
+  near = difflib.get_close_matches(kind.lower(), _KINDS, n=1)
+  if colon and near:
+    hint = f"did you mean {near[0]}:{path}?"
+  if hint:
+    raise DataError(f"unknown data set {name!r}; {hint}")
+
+
+def _unknown(name, names):
+  """The message for a name, with up to three names that are near."""
+  by_letters = {}
+  for known in ("mnist5k", *names):
+    by_letters.setdefault(_letters(known), []).append(known)
+  letters = _letters(name)
+  alike = difflib.get_close_matches(letters, by_letters, n=3)
+  # A name that differs in case and punctuation only is the one that is meant.
+  if letters in by_letters:
+    alike = [letters]
+  near = [known for key in alike for known in by_letters[key]][:3]
   hint = f"; did you mean {' or '.join(near)}?" if near else ""
   return (
-    f"unknown data set {name!r}: neither mnist5k, folder:DIR, npz:FILE, "
-    f"tfds-dir:DIR nor a name that TFDS knows{hint}"
+    f"unknown data set {name!r}: it is not mnist5k, folder:DIR, npz:FILE, "
+    f"tfds-dir:DIR or a name that TFDS knows{hint}"
   )
-
-
-def _similar(name, names):
-  """Up to three names that are near, whatever the case and punctuation."""
-  kind, colon, path = name.partition(":")
-  kinds = difflib.get_close_matches(kind.lower(), _KINDS, n=1)
-  if colon and kinds:
-    return [f"{kinds[0]}:{path}"]
-  plain = {}
-  for known in names:
-    plain.setdefault(_letters(known), []).append(known)
-  wanted = _letters(name)
-  near = difflib.get_close_matches(wanted, plain, n=3)
-  # Alike but for case and punctuation, it is no guess any more.
-  found = [wanted] if wanted in plain else near
-  return [known for letters in found for known in plain[letters]][:3]
 
 
 def _letters(name):
@@ -156,24 +168,24 @@ def _letters(name):
 
 
 def _offline(data_dir):
-  """What can be learnt from with no network."""
-  found = sorted(
-    path.name
-    for path in (Path(data_dir).iterdir() if Path(data_dir).is_dir() else ())
-    if any(path.glob("*/dataset_info.json"))
-    or any(path.glob("*/*/dataset_info.json"))
-  )
-  return ", ".join(["mnist5k", "folder:DIR", "npz:FILE", *found])
+  """Names of the data sets that need no network."""
+  root = Path(data_dir)
+  found = {
+    path.relative_to(root).parts[0]
+    for pattern in ("*/*/dataset_info.json", "*/*/*/dataset_info.json")
+    for path in root.glob(pattern)
+  }
+  return ", ".join(["mnist5k", "folder:DIR", "npz:FILE", *sorted(found)])
 
 
 def main():
-  """Prepares; on failure prints one line of why and exits with 1."""
+  """Prepares a set; on failure prints one line of why, and exits with 1."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("name")
   parser.add_argument("--data-dir", default=None)
   args = parser.parse_args()
   try:
-    # Progress goes to the terminal, the last word to the parent process.
+    # Progress goes to the terminal, the last line to the parent process.
     with contextlib.redirect_stdout(sys.stderr):
       import tensorflow_datasets as tfds
 
@@ -181,7 +193,7 @@ def main():
         args.name, data_dir=args.data_dir, file_format="array_record"
       )
       builder.download_and_prepare()
-  except Exception as error:  # Builders raise anything.
+  except Exception as error:  # Builders raise errors of any kind.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     print((lines or [type(error).__name__])[0])
     sys.exit(1)
