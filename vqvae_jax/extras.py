@@ -5,6 +5,9 @@ from types import ModuleType
 
 from vqvae_jax.errors import DataError, UserError
 
+# The extra that reads, prepares and writes TFDS sets.
+TFDS = '"vqvae_jax[tfds]"'
+
 
 def need(
   module: str, use: str, install: str, kind: type[UserError] = DataError
@@ -23,8 +26,8 @@ def need(
   """
   try:
     return importlib.import_module(module)
-  except ImportError:
-    package = module.partition(".")[0]
+  except ModuleNotFoundError as error:
+    package = (error.name or module).partition(".")[0]
     raise kind(
       f"{use} needs {package}, which is not installed: pip install {install}"
     ) from None

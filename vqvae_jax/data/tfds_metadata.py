@@ -13,9 +13,7 @@ from collections.abc import Mapping
 
 from etils import epath
 
-from vqvae_jax.data.tfds_prepare import INSTALL
 from vqvae_jax.errors import DataError
-from vqvae_jax.extras import need
 from vqvae_jax.files import read_json
 
 # Classes of features that a set may name. No class is imported by its name.
@@ -111,6 +109,8 @@ def _format(info, folder, name):
 
 def _split_files(info, split, format_, folder, path):
   """Returns the files of a split, which all lie in the folder."""
+  import tensorflow_datasets as tfds
+
   template = split.get("filepathTemplate") or ""
   dataset = _plain(_get(info, path, "name"), path, "name")
   template = _checked(template, str, path, "filepathTemplate")
@@ -135,7 +135,6 @@ def _split_files(info, split, format_, folder, path):
       f"{path} declares {len(lengths):,} files of a split, more than the "
       f"{MAX_SHARDS:,} that are read"
     )
-  tfds = need("tensorflow_datasets", f"the data set {dataset!r}", INSTALL)
   names = tfds.core.ShardedFileTemplate(
     data_dir=folder,
     dataset_name=dataset,

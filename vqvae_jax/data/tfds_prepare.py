@@ -25,10 +25,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vqvae_jax.errors import DataError
-from vqvae_jax.extras import need
+from vqvae_jax.extras import TFDS, need
 
-# What `need` says to install.
-INSTALL = '"vqvae_jax[tfds]"'
 # Seconds for name look-up and connection.
 _PATIENCE = 6.0
 # Kinds of data sets that a path follows after a colon.
@@ -43,7 +41,7 @@ def prepare(name: str, data_dir: str):
       set, there is no network, or the preparation failed.
   """
   _check_paths(name)
-  tfds = need("tensorflow_datasets", f"the data set {name!r}", INSTALL)
+  tfds = need("tensorflow_datasets", f"--dataset={name}", TFDS)
   try:
     builder = tfds.builder_cls(name.partition(":")[0].partition("/")[0])
   except (tfds.core.DatasetNotFoundError, ValueError):
@@ -53,7 +51,7 @@ def prepare(name: str, data_dir: str):
   if importlib.util.find_spec("tensorflow") is None:
     raise DataError(
       f"preparing {name} needs tensorflow, which is not installed: "
-      f"pip install {INSTALL}"
+      f"pip install {TFDS}"
     )
   hosts = {urllib.parse.urlsplit(url).hostname for url in builder.url_infos}
   if not online(hosts - {None} or {"storage.googleapis.com"}):

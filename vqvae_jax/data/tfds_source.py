@@ -17,10 +17,10 @@ from vqvae_jax.data import images
 from vqvae_jax.data.notes import note
 from vqvae_jax.data.source import Example, Source, SourceSplits
 from vqvae_jax.data.tfds_metadata import Metadata, read_metadata
-from vqvae_jax.data.tfds_prepare import INSTALL, prepare
+from vqvae_jax.data.tfds_prepare import prepare
 from vqvae_jax.data.tfrecord import TFRecords
 from vqvae_jax.errors import DataError
-from vqvae_jax.extras import need
+from vqvae_jax.extras import TFDS, need
 from vqvae_jax.files import expand
 
 # Splits of at most this size, encoded, are held in memory: reading many records
@@ -155,6 +155,7 @@ def open_tfds_dir(path: str) -> SourceSplits:
 
 
 def _open_folder(name, folder):
+  _tfds(name)
   metadata = read_metadata(folder, name)
   own = metadata.splits
   if "train" not in own:
@@ -250,7 +251,7 @@ def _newest(folder, version):
 
 
 def _tfds(name):
-  return need("tensorflow_datasets", f"the data set {name!r}", INSTALL)
+  return need("tensorflow_datasets", f"--dataset={name}", TFDS)
 
 
 def _parser(name, metadata):
@@ -280,7 +281,7 @@ def _open_records(format_, files):
   array_record = need(
     "array_record.python.array_record_data_source",
     f"the ArrayRecord file {files.paths[0]}" if files.paths else "ArrayRecord",
-    INSTALL,
+    TFDS,
   )
   for path, length in zip(files.paths, files.lengths, strict=True):
     found = len(array_record.ArrayRecordDataSource(path))

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 
 from vqvae_jax.errors import ConfigError
+from vqvae_jax.extras import TFDS, need
 from vqvae_jax.files import PARTIAL
 from vqvae_jax.jobs.format_base import FileOfShard, Images, Labels
 from vqvae_jax.jobs.shards import Shard
@@ -51,7 +52,7 @@ class TfdsSet(FileOfShard):
   def __init__(self, *args):
     super().__init__(*args)
     # Slow to import, and of no use to the other formats.
-    import tensorflow_datasets as tfds
+    tfds = need("tensorflow_datasets", "--format=tfds", TFDS, ConfigError)
     from tensorflow_datasets.core import example_serializer
 
     logging.getLogger("absl").addFilter(_is_no_advice)
