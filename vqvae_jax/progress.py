@@ -297,7 +297,8 @@ def working(console: Console, what: str) -> Meter:
 def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
   """The items again; says on the standard error how far it is, if slow."""
   # A console of its own, because standard error is another after a redirect.
-  with Meter(Console(stderr=True), what, total, wait=2.0) as meter:
+  console = Console(stderr=True)
+  with Meter(console, what, total, unit="images", wait=2.0) as meter:
     for item in items:
       yield item
       meter.advance(1)

@@ -306,7 +306,7 @@ def test_file_names_that_are_not_utf8_are_read(tmp_path):
 def test_an_image_that_goes_while_it_is_read(tmp_path):
   source = train_of(tree(tmp_path, "a/1.png"))
   (tmp_path / "a" / "1.png").unlink()
-  for read in (source.shape, source.__getitem__):
+  for read in (source.shape, source.image):
     with pytest.raises(DataError, match="a/1.png was listed, but is gone"):
       read(0)
 

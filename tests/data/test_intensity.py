@@ -8,7 +8,7 @@ import pytest
 from pictures import png, save
 
 from vqvae_jax.config import Config
-from vqvae_jax.data import DataSpec, check_split, load_data, notes
+from vqvae_jax.data import DataSpec, check_test_split, load_data, notes
 from vqvae_jax.errors import DataError
 
 ALL = ("train", "validation", "test")
@@ -92,7 +92,7 @@ def test_only_training_images_choose_and_others_are_clipped(tmp_path):
     expected = np.minimum(deep(0, high) >> 2, 255).astype(np.uint8)
     images = {image.tobytes() for image in data[part].images}
     assert images == {image.tobytes() for image in expected}
-  check_split(Config(dataset=f"folder:{tmp_path}"), "test", data.spec)
+  check_test_split(Config(dataset=f"folder:{tmp_path}"), data.spec)
 
 
 def test_sets_too_large_for_memory_scale_alike_and_have_one_digest(

@@ -10,7 +10,7 @@ from pictures import class_folders, random_image, save
 from PIL import Image
 
 from vqvae_jax.config import Config
-from vqvae_jax.data import DataSpec, check_split, load_data
+from vqvae_jax.data import DataSpec, check_test_split, load_data
 from vqvae_jax.data.images import Shape
 from vqvae_jax.errors import DataError
 
@@ -295,31 +295,29 @@ def test_a_broken_test_image_is_found_before_training(tmp_path, kind):
     class_folders(tmp_path / part, count=6, name="{:03}." + kind)
   config = Config(dataset=f"folder:{tmp_path}", channels=1)
   spec = load_data(config).spec
-  for known in (None, spec):
-    assert check_split(config, "test", known) is None
+  check_test_split(config, spec)
   cut_in_half(tmp_path / "test" / "dog" / f"004.{kind}")
   load_data(config)
-  for known in (None, spec):
-    with pytest.raises(DataError, match=rf"test/dog/004\.{kind} (is no|does)"):
-      check_split(config, "test", known)
+  with pytest.raises(DataError, match=rf"test/dog/004\.{kind} (is not|does)"):
+    check_test_split(config, spec)
   (tmp_path / "test" / "dog" / f"004.{kind}").unlink()
   save(tmp_path / "test" / "dog" / "004.png", random_image(0, 9, 5))
   with pytest.raises(DataError, match="dog/004.png is 5x9; bring them to one"):
-    check_split(config, "test", spec)
+    check_test_split(config, spec)
 
 
 def test_a_cut_off_test_split_is_checked_too(tmp_path):
   config = Config(dataset=f"folder:{class_folders(tmp_path, count=20)}")
   held_out = rows(load_data(config, ALL)["test"])
   spec = load_data(config).spec
-  check_split(config, "test", spec)
+  check_test_split(config, spec)
   for label, name in enumerate(("cat", "dog")):
     for i in range(20):
       if random_image(1000 * label + i).tobytes() in held_out:
         cut_in_half(tmp_path / name / f"{i:03}.png")
   assert load_data(config).spec == spec
   with pytest.raises(DataError, match="does not decode"):
-    check_split(config, "test", spec)
+    check_test_split(config, spec)
 
 
 def test_images_too_many_for_memory_are_all_decoded_before_training(

@@ -53,7 +53,7 @@ class DicomConfig:
       )
 
 
-def convert(config: DicomConfig):
+def convert(config: DicomConfig) -> None:
   """Converts a folder; prints which files fail and converts the others.
 
   Args:
@@ -176,7 +176,7 @@ def _name_targets(found, source, out):
 
 
 class _Parser(argparse.ArgumentParser):
-  def error(self, message):
+  def error(self, message) -> None:
     raise ConfigError(f"{message}; {self.prog} --help shows how to call it")
 
 

@@ -90,7 +90,7 @@ def _hold_out(source, pool, seed, leave):
   return cuts.cut_groups(source.labels, source.groups, pool, count, seed, leave)
 
 
-def check_classes(division: Division, num_train_images: int | None):
+def check_classes(division: Division, num_train_images: int | None) -> None:
   """Checks that every class has a training and a validation image.
 
   Args:

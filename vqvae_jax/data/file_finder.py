@@ -30,7 +30,7 @@ class FileFinder:
       self._by_name.add(file, file)
       self._by_stem.add(os.path.splitext(file)[0], file)
 
-  def learn(self, names: Iterable[str]):
+  def learn(self, names: Iterable[str]) -> None:
     """Learns which folders all names of a table begin with."""
     folders = {tuple(_parts(name)[:-1]) for name in names}
     self._common = len(os.path.commonprefix(list(folders)))
@@ -66,7 +66,7 @@ class _Index:
     self.whole = {}
     self.tails = {}
 
-  def add(self, path, file):
+  def add(self, path, file) -> None:
     _append(self.whole, path, file)
     tail = path
     while tail:

@@ -13,7 +13,7 @@ from jaxtyping import Int
 from vqvae_jax.data import folder_layout, folder_manifest, images, labels_csv
 from vqvae_jax.data.folder_scan import Scan, find_root
 from vqvae_jax.data.notes import examples, note, shown
-from vqvae_jax.data.source import Example, Source, SourceSplits
+from vqvae_jax.data.source import Image, Source, SourceSplits
 from vqvae_jax.errors import DataError
 
 _T = TypeVar("_T")
@@ -51,9 +51,8 @@ class FolderSource(Source):
     if group_regex is not None:
       self.groups = [_group(group_regex, file) for file in self.files]
 
-  def __getitem__(self, index: int) -> Example:
-    image = self._read(images.decode, index)
-    return {"image": image, "label": int(self.labels[index])}
+  def image(self, index: int) -> Image:
+    return self._read(images.decode, index)
 
   def shape(self, index: int) -> images.Shape:
     return self._read(images.read_shape, index)

@@ -92,7 +92,7 @@ def is_unlabelled(folders: Sequence[str]) -> bool:
   return len(folders) == 1 and _is_unlabelled_name(folders[0])
 
 
-def check_names(names: Sequence[str], where: str):
+def check_names(names: Sequence[str], where: str) -> None:
   """Checks that class names can be written and distinguished.
 
   Args:
@@ -129,7 +129,7 @@ def closest(name: str, names: Sequence[str]) -> str | None:
   return next((n for n in names if _folded(n) == _folded(name)), None)
 
 
-def check_classes(scan: Scan, base: str, names: Sequence[str]):
+def check_classes(scan: Scan, base: str, names: Sequence[str]) -> None:
   """Checks that the folders of a split look like classes.
 
   Args:

@@ -94,38 +94,27 @@ def present_classes(
     DataError: if there is a folder or an image that the manifest does not
       know, or a class has lost all its images.
   """
-  level, base = scan.look(""), shown(scan.root)
-  if level.images:
-    raise DataError(
-      f"{base}/{shown(level.images[0].name)} lies beside the class folders of "
-      f"{base}; move it into one of them"
-    )
-  unknown = sorted(set(level.folders) - {e.folder for e in manifest.classes})
-  if unknown:
-    raise DataError(
-      f"{base}/{shown(unknown[0])} is a class that {_MANIFEST} does not have; "
-      f"move it away, or move {_MANIFEST} away to read all folders as classes"
-    )
-  classes, missing = [], []
+  _check_folders(manifest, scan)
+  base, classes, missing = shown(scan.root), [], []
+  for entry in manifest.classes:
+    present = entry.folder in scan.look("").folders
+    files = scan.walk(entry.folder) if present else []
+    if files:
+      classes.append((shown(entry.name), files))
+    elif entry.count:
+      raise DataError(
+        f"the class '{shown(entry.name)}' has "
+        f"{amount(entry.count, 'image')} by {_MANIFEST}, but none in "
+        f"{base}/{shown(entry.folder)}"
+      )
+    else:
+      missing.append(entry.name)
   unsafe = [e.name for e in manifest.classes if not is_safe(e.name)]
   if unsafe:
     note(
       f"{name}: control characters in names of classes are written out: "
       f"{examples(unsafe)}"
     )
-  for entry in manifest.classes:
-    present = entry.folder in level.folders
-    files = scan.walk(entry.folder) if present else []
-    if not files and entry.count:
-      raise DataError(
-        f"the class '{shown(entry.name)}' has "
-        f"{amount(entry.count, 'image')} by {_MANIFEST}, but none in "
-        f"{base}/{shown(entry.folder)}"
-      )
-    if files:
-      classes.append((shown(entry.name), files))
-    else:
-      missing.append(entry.name)
   if missing:
     verb = (
       "has no image and is" if len(missing) == 1 else "have no image and are"
@@ -142,6 +131,22 @@ def present_classes(
       f"{written:,}"
     )
   return classes
+
+
+def _check_folders(manifest, scan):
+  """Refuses images beside the class folders, and folders of unknown classes."""
+  level, base = scan.look(""), shown(scan.root)
+  if level.images:
+    raise DataError(
+      f"{base}/{shown(level.images[0].name)} lies beside the class folders of "
+      f"{base}; move it into one of them"
+    )
+  unknown = sorted(set(level.folders) - {e.folder for e in manifest.classes})
+  if unknown:
+    raise DataError(
+      f"{base}/{shown(unknown[0])} is a class that {_MANIFEST} does not have; "
+      f"move it away, or move {_MANIFEST} away to read all folders as classes"
+    )
 
 
 def _is_job(folder):

@@ -71,7 +71,7 @@ def _suggestion(root):
   return f"; did you mean {shown(command)}?"
 
 
-class Image(NamedTuple):
+class ImageFile(NamedTuple):
   """An image file as its folder lists it."""
 
   name: str
@@ -83,7 +83,7 @@ class Level(NamedTuple):
   """The folders and images directly in a folder, sorted by name."""
 
   folders: tuple[str, ...]
-  images: tuple[Image, ...]
+  images: tuple[ImageFile, ...]
 
   @property
   def only_folders(self) -> bool:
@@ -164,7 +164,7 @@ class Scan:
       if path.lower().endswith((".csv", ".tsv"))
     ]
 
-  def report(self, name: str):
+  def report(self, name: str) -> None:
     """Prints in one line what was skipped, if anything was.
 
     Args:
@@ -220,7 +220,7 @@ class Scan:
   def _image(self, entry):
     suffix = os.path.splitext(entry.name)[1].lower()
     if suffix in IMAGE_SUFFIXES and entry.is_file():
-      return Image(entry.name, entry.inode(), entry.is_symlink())
+      return ImageFile(entry.name, entry.inode(), entry.is_symlink())
     raise DataError(mistake(entry.path, self.root))
 
   def _enter(self, folder):

@@ -44,7 +44,7 @@ class Shape(NamedTuple):
   channels: int
 
 
-def check_pixels(name: str, height: int, width: int):
+def check_pixels(name: str, height: int, width: int) -> None:
   """Raises `DataError` for an image of more than `MAX_PIXELS` pixels."""
   if height * width > MAX_PIXELS:
     raise DataError(

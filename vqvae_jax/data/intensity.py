@@ -37,7 +37,7 @@ def find_range(
   """
   counts, tops, eights = np.zeros(65536, np.int64), {}, 0
   found = in_order(
-    lambda i: _count(source[int(indices[i])]["image"]),
+    lambda i: _count(source.image(int(indices[i]))),
     len(indices),
     "looking for the range of 16-bit values",
   )
@@ -83,7 +83,7 @@ def choose_range(counts: Int[np.ndarray, "65536"]) -> tuple[int, int]:
   return 0, high
 
 
-def warn_of_darkness(name: str, counts: Int[np.ndarray, "256"]):
+def warn_of_darkness(name: str, counts: Int[np.ndarray, "256"]) -> None:
   """Prints a warning if 8-bit pixels use the darkest quarter of values only.
 
   Args:

@@ -78,25 +78,19 @@ def load_data(
   )
 
 
-def check_split(config: Config, split: str, spec: DataSpec | None = None):
-  """Decodes all images of a split, so that broken ones are found early.
+def check_test_split(config: Config, spec: DataSpec) -> None:
+  """Decodes all test images, so that broken ones are found early.
 
   Train and validation images are checked whenever they are loaded.
 
   Args:
     config: settings of the run.
-    split: name of the split: train, validation or test.
-    spec: specification that `load_data` gave for this configuration; if it is
-      None, the training and validation images are read first.
+    spec: specification that `load_data` gave for this configuration.
 
   Raises:
     DataError: in one line that names the file, if an image cannot be read or
       does not fit the training images.
   """
-  if spec is None or split != "test":
-    spec = load_data(config).spec
-  if split != "test":
-    return
   images = _open_test(divide(_open(config), config), spec, config)
   if not len(images):
     raise DataError(f"{config.dataset} has no test images")

@@ -12,7 +12,7 @@ _UNSAFE = ("Cc", "Cs", "Zl", "Zp")
 
 
 @functools.lru_cache(maxsize=1024)
-def note(line: str):
+def note(line: str) -> None:
   """Prints a line on stderr, unless this process has printed it already.
 
   A study opens one data set many times, and each time the lines are the same.

@@ -15,7 +15,7 @@ def has_late_text(stream: BufferedIOBase) -> bool:
   return not set(_TEXTS).isdisjoint(after)
 
 
-def check_sums(stream: BufferedIOBase):
+def check_sums(stream: BufferedIOBase) -> None:
   """Compares the pixels with their checksums.
 
   Raises:

@@ -60,7 +60,7 @@ def common_shape(
   return Shape(height, width, config.channels or channels)
 
 
-def check_size(shape: Shape, config: Config):
+def check_size(shape: Shape, config: Config) -> None:
   """Checks that one batch of floats fits in memory.
 
   Raises:

@@ -13,14 +13,14 @@ from jaxtyping import Int, UInt8, UInt16
 
 from vqvae_jax.data.images import Shape
 
+# Images of 16 bits are as `images.decode` returns them; `Split` scales them.
+Image = UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"]
+
 
 class Example(TypedDict):
-  """One image with its class; unlabelled images have the label 0.
+  """One image with its class; unlabelled images have the label 0."""
 
-  Images of 16 bits are as `images.decode` returns them; `Split` scales them.
-  """
-
-  image: UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"]
+  image: Image
   label: int
 
 
@@ -50,6 +50,14 @@ class Source:
     return len(self.labels)
 
   def __getitem__(self, index: int) -> Example:
+    return {"image": self.image(index), "label": int(self.labels[index])}
+
+  def image(self, index: int) -> Image:
+    """Returns the pixels of an image.
+
+    Raises:
+      DataError: if the image cannot be read.
+    """
     raise NotImplementedError
 
   def shape(self, index: int) -> Shape:
@@ -91,8 +99,8 @@ class ArraySource(Source):
     self.labels = labels
     self.class_names = class_names
 
-  def __getitem__(self, index: int) -> Example:
-    return {"image": self.images[index], "label": int(self.labels[index])}
+  def image(self, index: int) -> Image:
+    return self.images[index]
 
   def shape(self, index: int) -> Shape:
     return Shape(*self.images.shape[1:])
@@ -118,9 +126,9 @@ class JoinedSource(Source):
     source = self._sources[number]
     return source, int(index - (self._ends[number] - len(source)))
 
-  def __getitem__(self, index: int) -> Example:
+  def image(self, index: int) -> Image:
     source, place = self._locate(index)
-    return source[place]
+    return source.image(place)
 
   def shape(self, index: int) -> Shape:
     source, place = self._locate(index)

@@ -108,7 +108,7 @@ class Split:
 
   def _read(self, index):
     place = int(self._indices[index])
-    image = self._source[place]["image"]
+    image = self._source.image(place)
     if image.dtype != np.uint8:
       self.has_16_bits = True
       if self._range is None:

@@ -33,7 +33,7 @@ _PATIENCE = 6.0
 _KINDS = ("folder", "npz", "tfds-dir")
 
 
-def prepare(name: str, data_dir: str):
+def prepare(name: str, data_dir: str) -> None:
   """Prepares a set as ArrayRecord, and returns when it is on disk.
 
   Raises:
@@ -176,7 +176,7 @@ def _offline(data_dir):
   return ", ".join(["mnist5k", "folder:DIR", "npz:FILE", *sorted(found)])
 
 
-def main():
+def main() -> None:
   """Prepares a set; on failure prints one line of why, and exits with 1."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("name")

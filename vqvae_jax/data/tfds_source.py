@@ -15,7 +15,7 @@ from jaxtyping import Int
 
 from vqvae_jax.data import images
 from vqvae_jax.data.notes import note
-from vqvae_jax.data.source import Example, Source, SourceSplits
+from vqvae_jax.data.source import Image, Source, SourceSplits
 from vqvae_jax.data.tfds_metadata import Metadata, read_metadata
 from vqvae_jax.data.tfds_prepare import prepare
 from vqvae_jax.data.tfrecord import TFRecords
@@ -37,7 +37,6 @@ class TfdsSource(Source):
     self._split = split
     self._shape = metadata.image_shape
     self._parse = _parser(name, metadata)
-    self._encoded = None
     self.class_names = metadata.class_names or ()
     files = metadata.splits[split]
     with self._in_one_line():
@@ -59,16 +58,15 @@ class TfdsSource(Source):
 
   def _read_labels(self, hold_images):
     """Returns all labels, and holds the encoded images if that is wanted."""
-    labels, encoded = [], []
+    labels, encoded = [], [] if hold_images else None
     for start in range(0, len(self._records), _CHUNK):
       stop = min(start + _CHUNK, len(self._records))
-      for record in _read_many(self._records, range(start, stop)):
+      for record in self._records.__getitems__(list(range(start, stop))):
         image, label = self._parse(record)
         labels.append(label)
-        if hold_images:
+        if encoded is not None:
           encoded.append(image)
-    if hold_images:
-      self._encoded = encoded
+    self._encoded = encoded
     return np.asarray(labels, np.int64)
 
   def _bytes(self, index):
@@ -77,9 +75,8 @@ class TfdsSource(Source):
     with self._in_one_line():
       return self._parse(self._records[index])[0]
 
-  def __getitem__(self, index: int) -> Example:
-    image = images.decode(self._bytes(index), self.describe(index))
-    return {"image": image, "label": int(self.labels[index])}
+  def image(self, index: int) -> Image:
+    return images.decode(self._bytes(index), self.describe(index))
 
   def shape(self, index: int) -> images.Shape:
     if None not in self._shape:
@@ -90,7 +87,7 @@ class TfdsSource(Source):
   def describe(self, index: int) -> str:
     return f"image {index} of {self.name} ({self._split})"
 
-  def select_classes(self, present: Int[np.ndarray, " k"]):
+  def select_classes(self, present: Int[np.ndarray, " k"]) -> None:
     """Leaves out all other classes, and numbers these from 0.
 
     Args:
@@ -292,9 +289,3 @@ def _open_records(format_, files):
       )
   paths = [p for p, n in zip(files.paths, files.lengths, strict=True) if n]
   return array_record.ArrayRecordDataSource(paths) if paths else []
-
-
-def _read_many(records, indices):
-  if hasattr(records, "__getitems__"):
-    return records.__getitems__(list(indices))
-  return [records[i] for i in indices]

@@ -59,6 +59,9 @@ class TFRecords(Sequence[bytes]):
     (length,) = struct.unpack_from("<Q", data, start)
     return bytes(data[start + _HEADER : start + _HEADER + length])
 
+  def __getitems__(self, indices: Sequence[int]) -> list[bytes]:
+    return [self[index] for index in indices]
+
 
 def _map(path):
   try:

@@ -1,7 +1,7 @@
 """What would fail only after hours of training is refused before the first."""
 
 from vqvae_jax.config import StudyConfig
-from vqvae_jax.data import check_split
+from vqvae_jax.data import check_test_split
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generators.baseline_tasks import build_baseline
 from vqvae_jax.generators.vqvae.prior import build_prior
@@ -67,7 +67,7 @@ def check_test_images(config: StudyConfig, seed: Seed):
   Raises:
     DataError: naming the image that cannot be read.
   """
-  check_split(config.run_config(seed.number, ""), "test", seed.spec)
+  check_test_split(config.run_config(seed.number, ""), seed.spec)
 
 
 def _check_generator(config, seed, generator):
