@@ -19,7 +19,8 @@ def common_shape(
 ) -> Shape:
   """Returns the shape of all images after resizing.
 
-  The headers of the images are read unless the settings say everything.
+  The headers of the images are read, unless the settings or the source give
+  the shape.
 
   Args:
     source: source of the images.
@@ -34,6 +35,8 @@ def common_shape(
   size = config.image_size
   if size is not None and (expected or config.channels):
     return expected or Shape(size, size, config.channels)
+  if source.common_shape is not None:
+    indices = indices[:1]
   shapes = counted(
     (source.shape(int(i)) for i in indices), len(indices), "reading headers"
   )

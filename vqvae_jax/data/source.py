@@ -34,6 +34,8 @@ class Source:
     groups: for each image the group that no split may cut, or None.
     files: for each image its path relative to the data set, or None where
       images are not files.
+    common_shape: shape of all images if they have one, and no image must be
+      read to know it; otherwise None.
   """
 
   name: str
@@ -41,6 +43,7 @@ class Source:
   labels: Int[np.ndarray, " n"]
   groups: Sequence[str] | None = None
   files: Sequence[str] | None = None
+  common_shape: Shape | None = None
 
   @property
   def num_classes(self) -> int:
@@ -66,7 +69,9 @@ class Source:
     Raises:
       DataError: if the image cannot be read.
     """
-    raise NotImplementedError
+    if self.common_shape is None:
+      raise NotImplementedError
+    return self.common_shape
 
   def describe(self, index: int) -> str:
     """Returns what messages call an image."""
@@ -98,12 +103,10 @@ class ArraySource(Source):
     self.images = images
     self.labels = labels
     self.class_names = class_names
+    self.common_shape = Shape(*images.shape[1:])
 
   def image(self, index: int) -> Image:
     return self.images[index]
-
-  def shape(self, index: int) -> Shape:
-    return Shape(*self.images.shape[1:])
 
 
 class JoinedSource(Source):
@@ -115,6 +118,8 @@ class JoinedSource(Source):
     self.labels = np.concatenate([source.labels for source in sources])
     self._sources = sources
     self._ends = np.cumsum([len(source) for source in sources])
+    if all(source.common_shape == first.common_shape for source in sources):
+      self.common_shape = first.common_shape
     if all(source.groups is not None for source in sources):
       self.groups = [group for source in sources for group in source.groups]
     if all(source.files is not None for source in sources):

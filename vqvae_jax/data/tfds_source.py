@@ -35,7 +35,9 @@ class TfdsSource(Source):
   def __init__(self, name: str, metadata: Metadata, split: str):
     self.name = name
     self._split = split
-    self._shape = metadata.image_shape
+    if None not in metadata.image_shape:
+      height, width, channels = metadata.image_shape
+      self.common_shape = images.Shape(height, width, 1 if channels == 1 else 3)
     self._parse = _parser(name, metadata)
     self.class_names = metadata.class_names or ()
     files = metadata.splits[split]
@@ -79,10 +81,9 @@ class TfdsSource(Source):
     return images.decode(self._bytes(index), self.describe(index))
 
   def shape(self, index: int) -> images.Shape:
-    if None not in self._shape:
-      height, width, channels = self._shape
-      return images.Shape(height, width, 1 if channels == 1 else 3)
-    return images.read_shape(self._bytes(index), self.describe(index))
+    return self.common_shape or images.read_shape(
+      self._bytes(index), self.describe(index)
+    )
 
   def describe(self, index: int) -> str:
     return f"image {index} of {self.name} ({self._split})"
