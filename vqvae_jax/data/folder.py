@@ -10,8 +10,10 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Int
 
-from vqvae_jax.data import folder_layout, folder_manifest, images, labels_csv
+from vqvae_jax.data import folder_layout, folder_manifest, images
 from vqvae_jax.data.folder_scan import Scan, find_root
+from vqvae_jax.data.labels_csv import read_table
+from vqvae_jax.data.labels_match import label_files
 from vqvae_jax.data.notes import examples, note, shown
 from vqvae_jax.data.source import Image, Source, SourceSplits
 from vqvae_jax.errors import DataError
@@ -130,7 +132,7 @@ def _from_folders(root, group_regex):
 
 def _from_table(root, group_regex, flag):
   """Reads a set whose labels are in a table; its folders may be splits."""
-  table = labels_csv.read_table(flag)
+  table = read_table(flag)
   scan = Scan(root, known=(table.path,))
   files = {
     split: [file.replace(os.sep, "/") for file in scan.walk(folder)]
@@ -139,9 +141,7 @@ def _from_table(root, group_regex, flag):
   for split, names in files.items():
     if not names:
       raise _no_image(scan, f"the {split} split of {shown(root)}", "")
-  class_names, labels = labels_csv.label_files(
-    table, root, files, f"folder:{shown(root)}"
-  )
+  class_names, labels = label_files(table, root, files, f"folder:{shown(root)}")
   sources = {
     split: FolderSource(root, names, labels[split], class_names, group_regex)
     for split, names in files.items()
