@@ -1,9 +1,9 @@
-"""Random choices on the host that are the same everywhere.
+"""Random choices on the host that are the same on every machine.
 
 NumPy guarantees the bits of its generators from version to version, but not
-what `Generator.permutation` and `Generator.choice` make of them. Whatever must
-not change, such as which images are held out for testing or which image a
-generated one starts from, is drawn here from the bits themselves.
+what `Generator.permutation` and `Generator.choice` make of them. Choices that
+must not change, such as which images are test images or which image a generated
+one starts from, are therefore drawn here from the bits themselves.
 """
 
 import numpy as np
@@ -11,12 +11,12 @@ from jaxtyping import Int
 
 
 def permutation(count: int, *seeds: int) -> Int[np.ndarray, " count"]:
-  """A random order of `range(count)`, the same for the same arguments."""
+  """Returns a random order of `range(count)`, the same for equal arguments."""
   return np.argsort(_bits(count, seeds).random_raw(count), kind="stable")
 
 
 def distinct(count: int, size: int, *seeds: int) -> Int[np.ndarray, " count"]:
-  """Different numbers below `size`, the same ones for the same arguments.
+  """Returns different numbers below `size`, the same for equal arguments.
 
   Reducing 64 bits modulo a size below 2**32 favours no number by more than one
   part in 2**32.
@@ -30,6 +30,6 @@ def distinct(count: int, size: int, *seeds: int) -> Int[np.ndarray, " count"]:
 
 
 def _bits(size, seeds):
-  # The size is part of the seed, so that two choices by one seed, one after
-  # the other, do not follow the same bits.
+  # The size is part of the seed, so that two choices by one seed do not use the
+  # same bits.
   return np.random.Philox(np.random.SeedSequence([*seeds, size]))

@@ -296,7 +296,8 @@ def working(console: Console, what: str) -> Meter:
 def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
   """Yields the items; shows progress on the standard error if it is slow."""
   # A new console, because the standard error may have been redirected.
-  with Meter(Console(stderr=True), what, total, wait=2.0) as meter:
+  console = Console(stderr=True)
+  with Meter(console, what, total, unit="images", wait=2.0) as meter:
     for item in items:
       yield item
       meter.advance(1)

@@ -8,7 +8,7 @@ from pictures import random_image, save
 from PIL import Image
 
 from vqvae_jax.data import notes
-from vqvae_jax.data.sources import open_dataset
+from vqvae_jax.data.kinds import open_dataset
 from vqvae_jax.errors import DataError
 
 _PLAIN = (".png", ".jpg", ".jpeg", ".webp")

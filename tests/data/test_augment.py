@@ -138,7 +138,7 @@ def test_weak_never_mirrors_and_flip_mirrors_half():
 
 
 def test_an_unknown_kind_is_an_error(images):
-  with pytest.raises(ValueError, match="'mirror' is none of"):
+  with pytest.raises(ValueError, match="'mirror' is not one of"):
     augment(jax.random.key(0), images, "mirror")
 
 

@@ -83,7 +83,7 @@ def test_groups_stay_together_and_classes_in_proportion(seed):
   labels = np.repeat((rng.random(200) < 0.25).astype(int), sizes)
   pool = np.arange(len(labels))
   kept, held = cuts.cut_groups(
-    labels, groups, pool, round(0.2 * len(pool)), seed
+    labels, groups.tolist(), pool, round(0.2 * len(pool)), seed
   )
   assert not set(groups[kept]) & set(groups[held])
   assert sorted([*kept, *held]) == pool.tolist()

@@ -243,7 +243,7 @@ def test_files_that_fail_are_named_and_leave_nothing(tmp_path, capsys):
     "film.dcm": "30 frames",
     "odd.dcm": "'HSV'",
     "window.dcm": "window 5 0",
-    "report.dcm": "holds no image",
+    "report.dcm": "does not hold an image",
     "deflated.dcm": "deflated",
   }
   assert len(said) == len(rules)
@@ -257,7 +257,7 @@ def test_folders_that_cannot_be_used(tmp_path):
   with pytest.raises(DataError, match="in does not exist"):
     run(source, tmp_path / "out")
   source.mkdir()
-  with pytest.raises(DataError, match="holds no DICOM file"):
+  with pytest.raises(DataError, match="does not hold a DICOM file"):
     run(source, tmp_path / "out")
   write(source / "a.dcm")
   with pytest.raises(DataError, match="lies in"):

@@ -9,7 +9,7 @@ from pictures import class_folders, random_image, save
 
 from vqvae_jax.config import Config
 from vqvae_jax.data import load_data
-from vqvae_jax.data.sources import open_dataset
+from vqvae_jax.data.kinds import open_dataset
 from vqvae_jax.errors import DataError
 
 
@@ -72,15 +72,15 @@ def test_groups_are_the_first_group_or_the_whole_match(tmp_path):
 
 def test_a_missing_folder(tmp_path):
   (tmp_path / "Photos").mkdir()
-  refused(tmp_path / "photo", "there is no such folder; did you mean .*Photos")
-  refused(tmp_path / "xyz", "xyz: there is no such folder$")
-  refused("", "folder: names no folder; write folder:DIR")
+  refused(tmp_path / "photo", "photo does not exist; did you mean .*Photos")
+  refused(tmp_path / "xyz", "xyz does not exist$")
+  refused("", "folder: does not name a folder; write folder:DIR")
   refused("~nobody-of-that-name/x", "~nobody-of-that-name")
   (tmp_path / "file").write_text("")
   refused(tmp_path / "file", "is a file, not a folder")
   (tmp_path / "link").symlink_to("nowhere")
   refused(tmp_path / "link", "is a link to nothing")
-  refused(tmp_path / ("x" * 300), "there is no such folder")
+  refused(tmp_path / ("x" * 300), "does not exist")
 
 
 def test_an_empty_class_folder(tmp_path):
@@ -97,7 +97,7 @@ def test_a_folder_without_images(tmp_path):
 def test_a_file_of_another_kind_is_named(tmp_path, name):
   class_folders(tmp_path, count=2)
   (tmp_path / "cat" / name).write_bytes(b"II*\0")
-  refused(tmp_path, f"cat/{name} is no PNG, JPEG or WebP image")
+  refused(tmp_path, f"cat/{name} is not a PNG, JPEG or WebP image")
 
 
 def test_an_image_beside_class_folders(tmp_path):
@@ -133,7 +133,7 @@ def test_two_folders_for_one_split(tmp_path):
 def test_links_in_a_circle(tmp_path):
   class_folders(tmp_path, count=2)
   (tmp_path / "cat" / "again").symlink_to(tmp_path / "cat")
-  refused(tmp_path, "cat/again is a link to a folder that it lies in")
+  refused(tmp_path, "cat/again is a link to a folder that contains it")
   (tmp_path / "cat" / "again").unlink()
   (tmp_path / "cat" / "self").symlink_to(tmp_path / "cat" / "self")
   refused(tmp_path, "cat/self")
@@ -214,7 +214,7 @@ def test_jpeg_and_png_under_their_other_names(tmp_path):
 )
 def test_other_formats_come_with_a_command_on_a_copy(tmp_path, suffix):
   root = tree(tmp_path / "my photos", "a/1.png", f"b/2.{suffix}")
-  message = refused(root, f"b/2.{suffix} is no PNG, JPEG or WebP image but ")
+  message = refused(root, f"b/2.{suffix} is not a PNG, JPEG or WebP image but ")
   assert f"cp -r '{root}' '{root}_png' && find '{root}_png' -iname" in message
   assert f"'*.{suffix.lower()}'" in message
 
@@ -239,7 +239,7 @@ def test_other_formats_come_with_a_command_on_a_copy(tmp_path, suffix):
     ),
     ("1.jpg!d", b"\x89PNG\r\n\x1a\n", "is a PNG image; rename it"),
     ("1.bin", b"RIFF1234WEBPVP8", "is a WebP image; rename it"),
-    ("1.mat", b"x", "1.mat is no PNG, JPEG or WebP image; convert it"),
+    ("1.mat", b"x", "1.mat is not a PNG, JPEG or WebP image; convert it"),
   ],
 )
 def test_what_is_no_image_says_what_to_do(tmp_path, name, content, match):
@@ -306,7 +306,7 @@ def test_file_names_that_are_not_utf8_are_read(tmp_path):
 def test_an_image_that_goes_while_it_is_read(tmp_path):
   source = train_of(tree(tmp_path, "a/1.png"))
   (tmp_path / "a" / "1.png").unlink()
-  for read in (source.shape, source.__getitem__):
+  for read in (source.shape, source.image):
     with pytest.raises(DataError, match="a/1.png was listed, but is gone"):
       read(0)
 

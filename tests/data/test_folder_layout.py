@@ -21,7 +21,7 @@ TEST = ("test", "TEST", "Testing", "test_images", "test data")
 
 @pytest.mark.parametrize(
   ("train", "validation", "test"),
-  itertools.zip_longest(TRAIN, VALIDATION, TEST),
+  [*itertools.zip_longest(TRAIN, VALIDATION, TEST)],
 )
 def test_splits_by_all_their_names(tmp_path, train, validation, test):
   parts = (train or "train", validation, test or "test")
@@ -81,7 +81,7 @@ def test_splits_without_train(tmp_path, parts, classes):
 
 def test_a_split_whose_role_is_not_clear(tmp_path):
   root = tree(tmp_path, *under(("train", "eval"), ("a", "b")))
-  refused(root, "eval is a split, but which")
+  refused(root, "eval is a split, but it is not clear which")
 
 
 @pytest.mark.parametrize("part", ["test", "TEST", "val", "validation"])
@@ -145,7 +145,9 @@ def test_folders_of_patients_in_classes(tmp_path, capsys, below, is_said):
   assert splits_of(root)["train"] == {"sick": 4, "well": 4}
   lines = said(capsys)
   assert len(lines) == is_said
-  assert not is_said or "p1, p2 in each of them are not told apart" in lines[0]
+  assert (
+    not is_said or "p1, p2 in each of them are not distinguished" in lines[0]
+  )
 
 
 def test_patients_in_one_class_alone(tmp_path):
@@ -165,8 +167,8 @@ def test_patients_in_one_class_alone(tmp_path):
     ),
     (filled("set_train", "set_val"), "look like splits"),
     (filled("cat", "dog", "data/cat", "data/dog"), "has the name of the class"),
-    (filled("images", "masks"), "which are no classes; use the images alone"),
-    (under(("JPEGImages", "labels"), "ab"), "which are no classes"),
+    (filled("images", "masks"), "which are not classes; use the images alone"),
+    (under(("JPEGImages", "labels"), "ab"), "which are not classes"),
     (filled("cat", "dog", "unlabelled"), "move unlabelled away, or rename"),
     (under(("train",), ("a", "b", "unlabeled")), "move unlabeled away"),
   ],
@@ -191,7 +193,9 @@ def test_a_lone_folder_that_says_its_images_are_unlabelled(tmp_path):
 
 def test_a_class_in_another_spelling_is_named(tmp_path):
   root = tree(tmp_path, *under(("train",), ("Cat", "dog")), *filled("val/cat"))
-  refused(root, "val/cat is a class that the train .*; train has 'Cat'")
+  refused(
+    root, "val/cat is a class that the train .*; train has 'Cat', so rename"
+  )
 
 
 def test_classes_that_a_split_lacks_are_said(tmp_path, capsys):

@@ -138,8 +138,8 @@ def entry(**changes):
 @pytest.mark.parametrize(
   ("changes", "match"),
   [
-    ({"classes": []}, "its classes are no list"),
-    ({"classes": {"b": 0}}, "its classes are no list"),
+    ({"classes": []}, "its classes are not a list"),
+    ({"classes": {"b": 0}}, "its classes are not a list"),
     ({"classes": ["b", "a"]}, "its class 0 is not labelled 0"),
     ({"classes": entry(label=1)}, "its class 0 is not labelled 0"),
     ({"classes": entry()[::-1]}, "its class 0 is not labelled 0"),

@@ -76,7 +76,7 @@ def test_exif_rotation_is_undone_in_shape_and_pixels(kind):
 def test_other_formats_are_not_decoded():
   data = encoded(Image.new("L", (2, 2)), "BMP")
   for other in (data, b"", b"text"):
-    with pytest.raises(DataError, match="^a.png is no PNG.*move it away$"):
+    with pytest.raises(DataError, match="^a.png is not a PNG.*move it away$"):
       images.read_shape(other, "a.png")
 
 

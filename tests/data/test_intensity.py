@@ -8,7 +8,7 @@ import pytest
 from pictures import png, save
 
 from vqvae_jax.config import Config
-from vqvae_jax.data import DataSpec, check_split, dataset, intensity, load_data
+from vqvae_jax.data import DataSpec, check_test_split, load_data, notes
 from vqvae_jax.errors import DataError
 
 ALL = ("train", "validation", "test")
@@ -16,7 +16,7 @@ ALL = ("train", "validation", "test")
 
 @pytest.fixture(autouse=True)
 def say_again():
-  intensity.say.cache_clear()
+  notes.note.cache_clear()
 
 
 def deep(low, high, count=12, seed=0, side=12):
@@ -92,7 +92,7 @@ def test_only_training_images_choose_and_others_are_clipped(tmp_path):
     expected = np.minimum(deep(0, high) >> 2, 255).astype(np.uint8)
     images = {image.tobytes() for image in data[part].images}
     assert images == {image.tobytes() for image in expected}
-  check_split(Config(dataset=f"folder:{tmp_path}"), "test", data.spec)
+  check_test_split(Config(dataset=f"folder:{tmp_path}"), data.spec)
 
 
 def test_sets_too_large_for_memory_scale_alike_and_have_one_digest(
@@ -100,7 +100,7 @@ def test_sets_too_large_for_memory_scale_alike_and_have_one_digest(
 ):
   name = write(tmp_path, deep(0, 4095))
   whole = load(name)
-  monkeypatch.setattr(dataset, "MAX_MEMORY_BYTES", 0)
+  monkeypatch.setattr("vqvae_jax.data.split.MAX_MEMORY_BYTES", 0)
   lazy = load(name)
   assert lazy["train"].images is None
   assert lazy.spec == whole.spec

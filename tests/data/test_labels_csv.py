@@ -7,7 +7,7 @@ from folders import labelled, refused, said, splits_of, train_of, tree
 
 from vqvae_jax.config import Config, StudyConfig
 from vqvae_jax.data import labels_csv, load_data
-from vqvae_jax.data.sources import open_dataset
+from vqvae_jax.data.kinds import open_dataset
 from vqvae_jax.errors import DataError
 
 FILES = ("a.png", "b.png", "c.png", "sub/d.png")
@@ -32,7 +32,7 @@ def write(root, text, files=FILES, encoding="utf-8"):
 
 @pytest.mark.parametrize(
   ("delimiter", "end", "encoding"),
-  itertools.product(",;\t|", ("\n", "\r\n", "\r"), ("utf-8", "utf-8-sig")),
+  [*itertools.product(",;\t|", ("\n", "\r\n", "\r"), ("utf-8", "utf-8-sig"))],
 )
 def test_tables_as_programs_write_them(tmp_path, delimiter, end, encoding):
   text = table(rows(), delimiter, end)
@@ -196,9 +196,9 @@ BODY = table(rows())
     ),
     (BODY + "x\n", "line 6: it has 1 column, but the first line has 2"),
     (BODY.replace("dog", "dog, big"), "line 3: it has 3 columns"),
-    (BODY + '"x,y\n', "is no CSV table"),
-    (BODY + f'"{"x" * 200_000}",1\n', "is no CSV table: field larger"),
-    (BODY + "\0,1\n", "is no CSV table: it has zero bytes"),
+    (BODY + '"x,y\n', "is not a CSV table"),
+    (BODY + f'"{"x" * 200_000}",1\n', "is not a CSV table: field larger"),
+    (BODY + "\0,1\n", "is not a CSV table: it has zero bytes"),
     (
       BODY.replace("cat", '"c\nat"'),
       "whose name is not UTF-8 or has a control",
@@ -243,9 +243,15 @@ def test_a_class_of_test_alone(tmp_path):
 
 def test_a_table_that_is_too_large_or_not_there(tmp_path, monkeypatch):
   root, flag = write(tmp_path, BODY)
-  refused(root, "there is no such file", labels_csv=f"{flag}x")
-  refused(root, "come two columns, as in", labels_csv=f"{flag}:file")
-  refused(root, "come two columns, as in", labels_csv=f"{flag}:file,file")
+  refused(root, "labels.csvx does not exist", labels_csv=f"{flag}x")
+  refused(
+    root, "two columns must follow the colon, as in", labels_csv=f"{flag}:file"
+  )
+  refused(
+    root,
+    "two columns must follow the colon, as in",
+    labels_csv=f"{flag}:file,file",
+  )
   refused(root, "has no column 'y'; its columns", labels_csv=f"{flag}:file,y")
   monkeypatch.setattr(labels_csv, "MAX_BYTES", 10)
   refused(root, "is larger than", labels_csv=flag)
@@ -255,7 +261,7 @@ def test_a_table_that_is_too_large_or_not_there(tmp_path, monkeypatch):
   "name", ["mnist5k", "npz:x.npz", "tfds-dir:x", "mnist"]
 )
 def test_the_flag_is_for_folders(name):
-  with pytest.raises(DataError, match="--labels-csv has the labels of files"):
+  with pytest.raises(DataError, match="--labels-csv holds the labels of files"):
     open_dataset(name, labels_csv="labels.csv")
 
 

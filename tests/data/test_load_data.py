@@ -10,7 +10,7 @@ from pictures import class_folders, random_image, save
 from PIL import Image
 
 from vqvae_jax.config import Config
-from vqvae_jax.data import DataSpec, check_split, dataset, load_data
+from vqvae_jax.data import DataSpec, check_test_split, load_data
 from vqvae_jax.data.images import Shape
 from vqvae_jax.errors import DataError
 
@@ -137,7 +137,7 @@ def test_files_of_the_test_split_are_never_opened(tmp_path):
     file.write_bytes(b"garbage")
   config = Config(dataset=f"folder:{tmp_path}")
   assert len(load_data(config)["train"]) == 8
-  with pytest.raises(DataError, match="test/cat/000.png is no PNG"):
+  with pytest.raises(DataError, match="test/cat/000.png is not a PNG"):
     load_data(config, ALL)
 
 
@@ -231,7 +231,7 @@ def test_a_split_too_large_for_memory_reads_the_same_rows(
     dataset=f"folder:{class_folders(tmp_path, count=10)}", image_size=4
   )
   whole = load_data(config)
-  monkeypatch.setattr(dataset, "MAX_MEMORY_BYTES", 0)
+  monkeypatch.setattr("vqvae_jax.data.split.MAX_MEMORY_BYTES", 0)
   lazy = load_data(config)
   assert lazy["train"].images is None
   places = np.array([3, 0, 3])
@@ -254,7 +254,7 @@ def test_more_training_images_than_there_are():
 
 
 def test_too_few_images_for_every_class():
-  refused("15 leaves class .* ask for 20 or more", num_train_images=15)
+  refused("15 leaves class .* use 20 or more", num_train_images=15)
   assert load_data(Config(num_train_images=20)).spec.num_validation == 10
 
 
@@ -295,37 +295,35 @@ def test_a_broken_test_image_is_found_before_training(tmp_path, kind):
     class_folders(tmp_path / part, count=6, name="{:03}." + kind)
   config = Config(dataset=f"folder:{tmp_path}", channels=1)
   spec = load_data(config).spec
-  for known in (None, spec):
-    assert check_split(config, "test", known) is None
+  check_test_split(config, spec)
   cut_in_half(tmp_path / "test" / "dog" / f"004.{kind}")
   load_data(config)
-  for known in (None, spec):
-    with pytest.raises(DataError, match=rf"test/dog/004\.{kind} (is no|does)"):
-      check_split(config, "test", known)
+  with pytest.raises(DataError, match=rf"test/dog/004\.{kind} (is not|does)"):
+    check_test_split(config, spec)
   (tmp_path / "test" / "dog" / f"004.{kind}").unlink()
   save(tmp_path / "test" / "dog" / "004.png", random_image(0, 9, 5))
   with pytest.raises(DataError, match="dog/004.png is 5x9; bring them to one"):
-    check_split(config, "test", spec)
+    check_test_split(config, spec)
 
 
 def test_a_cut_off_test_split_is_checked_too(tmp_path):
   config = Config(dataset=f"folder:{class_folders(tmp_path, count=20)}")
   held_out = rows(load_data(config, ALL)["test"])
   spec = load_data(config).spec
-  check_split(config, "test", spec)
+  check_test_split(config, spec)
   for label, name in enumerate(("cat", "dog")):
     for i in range(20):
       if random_image(1000 * label + i).tobytes() in held_out:
         cut_in_half(tmp_path / name / f"{i:03}.png")
   assert load_data(config).spec == spec
   with pytest.raises(DataError, match="does not decode"):
-    check_split(config, "test", spec)
+    check_test_split(config, spec)
 
 
 def test_images_too_many_for_memory_are_all_decoded_before_training(
   tmp_path, monkeypatch
 ):
-  monkeypatch.setattr(dataset, "MAX_MEMORY_BYTES", 0)
+  monkeypatch.setattr("vqvae_jax.data.split.MAX_MEMORY_BYTES", 0)
   for part in ("train", "test"):
     class_folders(tmp_path / part, count=5)
   cut_in_half(tmp_path / "train" / "cat" / "002.png")
@@ -364,7 +362,7 @@ def test_the_digest_knows_pixels_wherever_they_are(tmp_path, monkeypatch):
   names = (str(first), f"{first}/", "here", "./here/../here", str(second))
   specs = {load_data(Config(dataset=f"folder:{name}")).spec for name in names}
   assert len({spec.digest for spec in specs}) == 1
-  monkeypatch.setattr(dataset, "MAX_MEMORY_BYTES", 0)
+  monkeypatch.setattr("vqvae_jax.data.split.MAX_MEMORY_BYTES", 0)
   lazy = load_data(Config(dataset="folder:here")).spec
   assert lazy.digest == specs.pop().digest
   # One pixel, by as many bytes as before.

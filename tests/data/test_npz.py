@@ -8,7 +8,7 @@ import pytest
 from pictures import random_image
 
 from vqvae_jax.data import npz
-from vqvae_jax.data.sources import open_dataset
+from vqvae_jax.data.kinds import open_dataset
 from vqvae_jax.errors import DataError
 
 IMAGES = np.stack([random_image(i) for i in range(6)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pictures import random_image
 
-from vqvae_jax.data.sources import open_dataset
+from vqvae_jax.data.kinds import open_dataset
 from vqvae_jax.errors import DataError
 
 IMAGES = np.stack([random_image(i, 4, 4, 3) for i in range(6)])

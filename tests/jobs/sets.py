@@ -10,7 +10,7 @@ import tiny
 from vqvae_jax.config import Config, SampleConfig
 from vqvae_jax.data import DataSpec
 from vqvae_jax.data.images import Shape
-from vqvae_jax.data.sources import ArraySource
+from vqvae_jax.data.source import ArraySource
 from vqvae_jax.data.split import Split
 from vqvae_jax.generators.labels import labels_of
 from vqvae_jax.generators.plan import Plan

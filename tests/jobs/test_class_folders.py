@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sets
 
-from vqvae_jax.data.sources import open_dataset
+from vqvae_jax.data.kinds import open_dataset
 from vqvae_jax.jobs.class_folders import class_folders, file_names
 
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal")

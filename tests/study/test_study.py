@@ -329,7 +329,11 @@ def test_a_refused_study_leaves_nothing_behind(dataset, tmp_path):
     (ConfigError, "5 validation images", {"num_real": 25}),
     (ConfigError, "5 generated images", {"num_synthetic": 5}),
     (DataError, paths[place].name, {"dataset": broken, "num_real": 0}),
-    (DataError, "there is no such folder", {"dataset": "folder:/nowhere"}),
+    (
+      DataError,
+      "folder:.nowhere does not exist",
+      {"dataset": "folder:/nowhere"},
+    ),
   ]
   out = tmp_path / "study"
   for kind, message, changes in refused:

@@ -1,8 +1,8 @@
 """Images: sources, splits, batches, augmentation."""
 
 from vqvae_jax.data.augment import augment, resolve_augment
-from vqvae_jax.data.dataset import Data, check_split, load_data
-from vqvae_jax.data.loader import eval_batches, make_train_iterator
+from vqvae_jax.data.batches import eval_batches, make_train_iterator
+from vqvae_jax.data.load import Data, check_test_split, load_data
 from vqvae_jax.data.spec import DataSpec
 from vqvae_jax.data.split import Split
 
@@ -11,7 +11,7 @@ __all__ = [
   "DataSpec",
   "Split",
   "augment",
-  "check_split",
+  "check_test_split",
   "eval_batches",
   "load_data",
   "make_train_iterator",

@@ -1,36 +1,38 @@
 """Class-stratified cuts by seed, with or without groups that stay together.
 
-Every function returns sorted positions, and the same ones on every machine;
-see `draws`.
+Every function returns sorted indices of images, which are the same on every
+machine; see `draws`.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from vqvae_jax.draws import permutation
 from vqvae_jax.errors import DataError
 
-# Cuts that must not move with --seed: a test split above all.
+# Seed of cuts that must not depend on --seed, above all of test splits.
 FIXED_SEED = 5_000
+# Share of the images that is cut off for a split.
 HELD_OUT = 0.2
 
-Indices = Int[np.ndarray, " n"]
+# Indices of images, or one number for each image: of any length.
+Indices = Int[np.ndarray, "_"]
 
 
 class TooFewImages(DataError):
-  """More images were asked for than there are.
+  """More training images are requested than are available.
 
   Attributes:
-    wanted: number that was asked for.
+    wanted: number of images that are requested.
     available: number of images to choose from.
   """
 
   def __init__(self, wanted: int, available: int):
     super().__init__(
-      f"--num-train-images {wanted} is more than the {available} images there "
-      "are to learn from; leave it out to take all of them"
+      f"--num-train-images {wanted} is more than the {available} images that "
+      "are available; leave it out to use all of them"
     )
     self.wanted = wanted
     self.available = available
@@ -42,16 +44,16 @@ def cut(
   """Cuts `count` of the pool's images off, each class in proportion.
 
   Args:
-    labels: of all images.
-    pool: positions of the images to divide.
-    count: images to cut off in all.
-    seed: of the choice.
-    leave: images of each class that must stay, where the class has as many.
+    labels: labels of all images.
+    pool: indices of the images to divide.
+    count: number of images to cut off.
+    seed: seed of the choice.
+    leave: number of images of each class that stay, if the class has as many.
 
   Returns:
-    Positions that stay and positions cut off. A class of at least `leave` + 1
-    images has one among the latter, even if that makes them more than
-    `count`.
+    The indices that stay and those that are cut off. A class of at least
+    `leave` + 1 images has one among the latter, even if they are more than
+    `count` then.
   """
   pool = np.asarray(pool)[permutation(len(pool), seed)]
   classes, counts = np.unique(labels[pool], return_counts=True)
@@ -73,19 +75,21 @@ def cut_groups(
   seed: int,
   leave: int = 1,
 ) -> tuple[Indices, Indices]:
-  """As `cut`, but images of one group stay on one side.
+  """Cuts about `count` images off, so that no group is on both sides.
 
   Groups are taken in random order, larger ones first, wherever that brings
-  the classes of the cut closer to their shares; so the cut has about `count`
-  images.
+  the classes of the cut closer to their shares.
 
   Args:
-    labels: of all images.
-    groups: of all images.
-    pool: positions of the images to divide.
-    count: images to cut off in all.
-    seed: of the choice.
-    leave: groups of each class that must stay, where the class has as many.
+    labels: labels of all images.
+    groups: groups of all images.
+    pool: indices of the images to divide.
+    count: number of images to cut off.
+    seed: seed of the choice.
+    leave: number of groups of each class that stay, if the class has as many.
+
+  Returns:
+    The indices that stay and those that are cut off.
   """
   classes, codes = np.unique(labels[pool], return_inverse=True)
   names, members = np.unique(
@@ -122,10 +126,16 @@ def cut_groups(
 
 
 def choose(labels: Indices, pool: Indices, count: int, seed: int) -> Indices:
-  """`count` images of the pool, as many of each class as can be.
+  """Chooses `count` images of the pool, equally many of each class.
 
-  A class with fewer images than its share gives all it has and the others
-  make up for it.
+  If a class has fewer images than its share, all of them are chosen, and more
+  of the other classes.
+
+  Args:
+    labels: labels of all images.
+    pool: indices of the images to choose from.
+    count: number of images to choose.
+    seed: seed of the choice.
 
   Raises:
     TooFewImages: if the pool has fewer than `count` images.
@@ -134,7 +144,7 @@ def choose(labels: Indices, pool: Indices, count: int, seed: int) -> Indices:
     raise TooFewImages(count, len(pool))
   pool = np.asarray(pool)[permutation(len(pool), seed)]
   classes, counts = np.unique(labels[pool], return_counts=True)
-  # The level to which all classes can be filled, the smaller ones to the brim.
+  # The largest number that every class can give, or all its images if fewer.
   level = 0
   for size in range(count // len(classes), count + 1):
     if np.minimum(counts, size).sum() > count:
@@ -146,12 +156,15 @@ def choose(labels: Indices, pool: Indices, count: int, seed: int) -> Indices:
 
 
 def allot(
-  total: int, quotas: np.ndarray, low: Indices, high: Indices
-) -> Indices:
-  """Whole numbers in [low, high] near the quotas that sum to `total`.
+  total: int,
+  quotas: Float[np.ndarray, " n"],
+  low: Int[np.ndarray, " n"],
+  high: Int[np.ndarray, " n"],
+) -> Int[np.ndarray, " n"]:
+  """Returns whole numbers in [low, high] near the quotas that sum to `total`.
 
-  The largest remainders are rounded up (Hamilton's method). Where the bounds
-  do not allow the total, the sum is as near to it as they do.
+  The largest remainders are rounded up (Hamilton's method). If the bounds do
+  not allow the total, the sum is as near to it as possible.
   """
   shares = np.clip(np.floor(quotas).astype(np.int64), low, high)
   while shares.sum() < total and np.any(shares < high):

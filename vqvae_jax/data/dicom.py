@@ -2,8 +2,8 @@
 
     python -m vqvae_jax.data.dicom IN OUT
 
-What a viewer shows first is what is written (see `dicom_pixels.py`). Nothing of
-a file's header reaches the PNG, and names come from the files in IN alone.
+Images are written as a viewer shows them first (see `dicom_pixels.py`). Nothing
+of a file's header reaches the PNG, and its name comes from the file's name.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from PIL import Image
 
 from vqvae_jax import cli, files
 from vqvae_jax.data import images
-from vqvae_jax.data.dicom_pixels import need_pydicom, read
-from vqvae_jax.data.split import in_order
+from vqvae_jax.data.dicom_pixels import Window, need_pydicom, read
+from vqvae_jax.data.parallel import in_order
 from vqvae_jax.errors import ConfigError, DataError
 
 _SUFFIXES = (".dcm", ".dicom")
@@ -29,19 +29,19 @@ _SUFFIXES = (".dcm", ".dicom")
 
 @dataclasses.dataclass(frozen=True)
 class DicomConfig:
-  """Settings of `python -m vqvae_jax.data.dicom`; see `main` for what they are.
+  """Settings of `python -m vqvae_jax.data.dicom`.
 
   Attributes:
     source: folder of DICOM files.
     out: folder for the PNG files.
-    bits: 8 or 16.
-    window: center and width, or None for each file's own.
+    bits: bits of a grey value, 8 or 16.
+    window: center and width of a window, or None for each file's own.
   """
 
   source: str
   out: str
   bits: Literal[8, 16] = 8
-  window: tuple[float, float] | None = None
+  window: Window | None = None
 
   def __post_init__(self):
     if self.window is not None and not (
@@ -49,12 +49,12 @@ class DicomConfig:
     ):
       raise ConfigError(
         f"--window {self.window[0]:g} {self.window[1]:g}: the width, the "
-        "second, is 1 or more"
+        "second number, must be 1 or more"
       )
 
 
-def convert(config: DicomConfig):
-  """Converts a folder; files that fail are named and the others converted.
+def convert(config: DicomConfig) -> None:
+  """Converts a folder; prints which files fail and converts the others.
 
   Args:
     config: settings of the conversion.
@@ -71,18 +71,18 @@ def convert(config: DicomConfig):
     raise DataError(f"{out} lies in {source}; name another folder for the PNGs")
   found, others = _find(Path(source))
   targets = _name_targets(found, Path(source), Path(out))
-  told = list(
+  results = list(
     in_order(
       lambda i: _convert_file(found[i], targets[i], config),
       len(found),
       "converting",
     )
   )
-  failed = [line for kind, line in told if kind == "failed"]
+  failed = [line for kind, line in results if kind == "failed"]
   for line in failed:
     print(line, file=sys.stderr)
-  there = sum(kind == "there" for kind, _ in told)
-  unset = sum(note == "no window" for _, note in told)
+  there = sum(kind == "there" for kind, _ in results)
+  unset = sum(note == "no window" for _, note in results)
   print(
     f"{len(found) - len(failed):,} images are in {out}"
     + f" ({there:,} were there already)" * bool(there)
@@ -90,7 +90,7 @@ def convert(config: DicomConfig):
   )
   if unset:
     print(
-      f"{unset:,} of them name no window: each is scaled by its own least and "
+      f"{unset:,} of them have no window: each is scaled by its own least and "
       "largest value; --window CENTER WIDTH sets one for all"
     )
   if failed:
@@ -101,7 +101,7 @@ def convert(config: DicomConfig):
 
 
 def _convert_file(path, target, config):
-  """What became of one file, and a line to say."""
+  """Returns "made", "there" or "failed", and a note or the error."""
   try:
     pixels, scaled = read(path, config.bits, config.window)
     kind = "made"
@@ -111,8 +111,8 @@ def _convert_file(path, target, config):
       new = pixels if pixels.ndim == 3 else pixels[..., None]
       if there.dtype != new.dtype or not np.array_equal(there, new):
         raise DataError(
-          f"{target} exists and is not what {path} gives now; nothing is "
-          "overwritten: name another folder, or move it away"
+          f"{target} exists and differs from {path}; nothing is overwritten: "
+          "name another folder, or move the file away"
         )
     else:
       target.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def _convert_file(path, target, config):
 
 
 def _find(root) -> tuple[list[Path], int]:
-  """The DICOM files below a folder, in a fixed order, and how many others."""
+  """Returns the DICOM files below a folder, and the number of other files."""
   found, others = [], 0
   for path in _walk(root):
     if path.name.upper() == "DICOMDIR":
@@ -135,7 +135,7 @@ def _find(root) -> tuple[list[Path], int]:
     else:
       others += 1
   if not found:
-    raise DataError(f"{root} holds no DICOM file")
+    raise DataError(f"{root} does not hold a DICOM file")
   return found, others
 
 
@@ -144,7 +144,7 @@ def _walk(root) -> Iterator[Path]:
     names[:] = sorted(name for name in names if not name.startswith("."))
     for name in sorted(found):
       path = Path(folder, name)
-      # A pipe, say, would be waited for for ever.
+      # Reading a pipe, for example, would never end.
       if not name.startswith(".") and path.is_file():
         yield path
 
@@ -154,14 +154,14 @@ def _has_magic(path):
     with open(path, "rb") as stream:
       return stream.read(132)[128:] == b"DICM"
   except OSError:
-    return True  # So that the conversion names it.
+    return True  # The conversion will name it.
 
 
 def _name_targets(found, source, out):
   targets = []
   for path in found:
     relative = path.relative_to(source)
-    # A name may end like 1.2.840.113.5: only known suffixes are taken off.
+    # A name may end like 1.2.840.113.5, so only known suffixes are removed.
     known = relative.suffix.lower() in _SUFFIXES
     name = relative.stem if known else relative.name
     targets.append(out / relative.with_name(f"{name}.png"))
@@ -176,7 +176,7 @@ def _name_targets(found, source, out):
 
 
 class _Parser(argparse.ArgumentParser):
-  def error(self, message):
+  def error(self, message) -> None:
     raise ConfigError(f"{message}; {self.prog} --help shows how to call it")
 
 
@@ -195,8 +195,8 @@ def main() -> int:
   parser.add_argument(
     "out",
     metavar="OUT",
-    help="folder for the PNG files; what is there already is compared and "
-    "never overwritten",
+    help="folder for the PNG files; existing files are compared and never "
+    "overwritten",
   )
   parser.add_argument(
     "--bits",
@@ -210,9 +210,9 @@ def main() -> int:
     type=float,
     nargs=2,
     metavar=("CENTER", "WIDTH"),
-    help="window for all grey images, in the units that slope and intercept "
-    "lead to (Hounsfield units of a CT: 40 400 shows soft tissue); by default "
-    "each file's own, or else its least and largest value",
+    help="window for all grey images, in units after slope and intercept "
+    "(Hounsfield units of a CT: 40 400 shows soft tissue); by default the "
+    "window of each file, or else its least and largest value",
   )
 
   def work():
@@ -220,7 +220,7 @@ def main() -> int:
     window = None if given.window is None else tuple(given.window)
     convert(DicomConfig(given.source, given.out, given.bits, window))
 
-  return cli.guarded(work, "the same command goes on from there")
+  return cli.guarded(work, "the same command continues from there")
 
 
 if __name__ == "__main__":

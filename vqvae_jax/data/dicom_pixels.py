@@ -14,38 +14,34 @@ from jaxtyping import Float, Num, UInt8, UInt16
 
 from vqvae_jax.data import images
 from vqvae_jax.errors import DataError
+from vqvae_jax.extras import need
 
+# Center and width of a window.
+Window = tuple[float | int, float | int]
 MAX_FILE_BYTES = 2**29
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
 def need_pydicom() -> Any:
-  """The module pydicom, which only this needs.
+  """Returns the module pydicom.
 
   Raises:
     DataError: if it is not installed.
   """
-  try:
-    import pydicom
-    import pydicom.pixels
-  except ImportError:
-    raise DataError(
-      "DICOM files are read by pydicom, which is not installed: "
-      "pip install pydicom"
-    ) from None
-  return pydicom
+  need("pydicom.pixels", "reading DICOM files", "pydicom")
+  return need("pydicom", "reading DICOM files", "pydicom")
 
 
 def read(
-  path: os.PathLike, bits: int = 8, window: tuple[float, float] | None = None
+  path: os.PathLike, bits: int = 8, window: Window | None = None
 ) -> tuple[UInt8[np.ndarray, "..."] | UInt16[np.ndarray, "..."], bool]:
-  """The image of one DICOM file, as a viewer shows it first.
+  """Reads the image of one DICOM file as a viewer shows it first.
 
   Args:
     path: path of the file.
-    bits: 8 or 16, of grey values.
-    window: (center, width) instead of the file's own.
+    bits: bits of a grey value, 8 or 16.
+    window: (center, width) of a window instead of the file's own.
 
   Returns:
     Pixels, grey [h, w] or RGB [h, w, 3], and whether they were scaled by their
@@ -57,7 +53,8 @@ def read(
   pydicom = need_pydicom()
   try:
     with warnings.catch_warnings():
-      warnings.simplefilter("ignore")  # On headers that bend the rules.
+      # pydicom warns of headers that do not follow the rules.
+      warnings.simplefilter("ignore")
       _check(path, pydicom)
       dataset = pydicom.dcmread(path)
       values = pydicom.pixels.pixel_array(dataset)
@@ -68,7 +65,7 @@ def read(
     raise
   except pydicom.errors.InvalidDicomError:
     raise DataError(f"{path} cannot be converted: it is not DICOM") from None
-  except Exception as error:  # pydicom and its decoders raise many kinds.
+  except Exception as error:  # pydicom raises errors of many kinds.
     line = (str(error).splitlines() or [type(error).__name__])[0][:200]
     raise DataError(f"{path} cannot be converted: {line}") from None
   largest = 2**bits - 1
@@ -77,17 +74,17 @@ def read(
 
 
 def shown(
-  values: Num[np.ndarray, "h w"], dataset: Any, window=None
+  values: Num[np.ndarray, "h w"], dataset: Any, window: Window | None = None
 ) -> tuple[Float[np.ndarray, "h w"], bool]:
-  """Brings stored values to what is shown, from 0 (black) to 1 (white).
+  """Brings stored values to grey values, from 0 (black) to 1 (white).
 
   Args:
     values: stored values.
     dataset: attributes of the image, a `pydicom.Dataset`.
-    window: (center, width) instead of the file's own.
+    window: (center, width) of a window instead of the file's own.
 
   Returns:
-    The grey values, and whether they were scaled by their least and largest.
+    The grey values, and whether they were scaled by the least and largest.
   """
   padding = _padding(values, dataset)
   if dataset.get("ModalityLUTSequence"):
@@ -118,7 +115,7 @@ def shown(
 
 
 def _windowed(values, center, width, function):
-  """DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3."""
+  """Applies a window as in DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3."""
   if function == "LINEAR" and width >= 1:
     return _linear(values, center, width)
   if function == "LINEAR_EXACT" and width > 0:
@@ -135,12 +132,12 @@ def _linear(values, center, width):
 
 
 def _look_up(values, item):
-  """Values through a lookup table, and its largest possible entry."""
+  """Returns values from a lookup table, and its largest possible entry."""
   entries, first, bits = (int(n) for n in item.LUTDescriptor)
   entries = entries or 2**16
   data = item.LUTData
   if isinstance(data, bytes):
-    # Entries of 8 bits may be packed.
+    # Entries of 8 bits may be stored without padding.
     kind = np.uint8 if len(data) < 2 * entries else "<u2"
     data = np.frombuffer(data, kind)
   table = np.asarray(data)[:entries].astype(np.float64)
@@ -151,7 +148,7 @@ def _look_up(values, item):
 
 
 def _padding(values, dataset):
-  """Where there is no image: black, whatever the window."""
+  """Returns where there is no image, which becomes black."""
   value = _first(dataset.get("PixelPaddingValue"))
   if value is None:
     return np.zeros(values.shape, bool)
@@ -161,7 +158,7 @@ def _padding(values, dataset):
 
 
 def _first(value):
-  """The first of an attribute's values as a number, or None."""
+  """Returns the first value of an attribute as a number, or None."""
   if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
     return None if value in (None, "", b"") else float(value)
   return float(value[0]) if len(value) else None
@@ -181,7 +178,7 @@ def _colours(values, dataset, path, pydicom):
 
 
 def _check(path, pydicom):
-  """What can be told from the header, before pixels take memory."""
+  """Checks the header before memory is allocated for pixels."""
   size = os.stat(path).st_size
   if size > MAX_FILE_BYTES:
     raise DataError(
@@ -189,14 +186,14 @@ def _check(path, pydicom):
       f"{MAX_FILE_BYTES / 2**20:g} MiB that are read"
     )
   syntax = pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID")
-  # Inflated, a small file may fill the memory.
+  # A small file may fill the memory when it is inflated.
   if syntax is not None and "Deflate" in syntax.name:
     raise DataError(f"{path} is deflated as a whole, which is not read")
   header = pydicom.dcmread(path, stop_before_pixels=True)
   for name in ("Rows", "Columns", "PhotometricInterpretation"):
     if header.get(name) is None:
       raise DataError(
-        f"{path} holds no image: it has no {name} "
+        f"{path} does not hold an image: it has no {name} "
         f"({str(header.get('Modality'))[:16]!r})"
       )
   images.check_pixels(str(path), int(header.Rows), int(header.Columns))

@@ -1,8 +1,8 @@
 """Which folders are splits and which are classes.
 
-Folders say this by their names and places alone. Where they can be read in
-two ways, the set is refused, because every image would get a wrong label, or
-test images would be learnt from, and nothing would show it later.
+Only the names of the folders and the folders above them show this. If they can
+be read in two ways, the set is refused: otherwise every image might get a wrong
+label, or test images might be trained on, and nothing would show it later.
 """
 
 import os
@@ -11,7 +11,7 @@ import shlex
 import unicodedata
 from collections.abc import Sequence
 
-from vqvae_jax.data.folder_files import Scan
+from vqvae_jax.data.folder_scan import Scan
 from vqvae_jax.data.notes import examples, is_safe, note, shown
 from vqvae_jax.errors import DataError
 
@@ -19,13 +19,13 @@ _SPLIT_WORDS = {
   "train": ("train", "training"),
   "validation": ("val", "valid", "validation", "validate", "dev"),
   "test": ("test", "testing"),
-  # A split, but which one?
+  # These words may mean either of the two splits above.
   "eval": ("eval", "evaluation", "holdout", "heldout"),
 }
 _SPLIT_OF = {
   word: split for split, words in _SPLIT_WORDS.items() for word in words
 }
-# training_set, test-images, val2017.
+# The end of names such as training_set, test-images, val2017.
 _ENDING = r"[ _-]?(set|data|images|imgs|split)?[ _-]?((19|20)\d\d)?"
 _SPLIT = re.compile(f"({'|'.join(_SPLIT_OF)}){_ENDING}")
 _UNLABELLED = re.compile(
@@ -39,10 +39,10 @@ _ANNOTATIONS = frozenset(
 
 
 def find_splits(scan: Scan) -> dict[str, str]:
-  """The folder of each split, "" where the set has no split folders.
+  """Returns the folder of each split: "" if the set has no split folders.
 
   Args:
-    scan: of the whole set.
+    scan: scan of the whole set.
 
   Returns:
     Folders by split: always `train`, and any of `validation` and `test`.
@@ -65,8 +65,8 @@ def find_splits(scan: Scan) -> dict[str, str]:
     split = splits[name]
     if split == "eval":
       raise DataError(
-        f"{root}/{shown(name)} is a split, but which? Rename it to validation "
-        "or test"
+        f"{root}/{shown(name)} is a split, but it is not clear which one; "
+        "rename it to validation or test"
       )
     if split in parts:
       raise DataError(
@@ -88,16 +88,16 @@ def find_splits(scan: Scan) -> dict[str, str]:
 
 
 def is_unlabelled(folders: Sequence[str]) -> bool:
-  """Whether the one folder there is says that its images have no labels."""
+  """Returns whether there is only one folder, and it is called unlabelled."""
   return len(folders) == 1 and _is_unlabelled_name(folders[0])
 
 
-def check_names(names: Sequence[str], where: str):
-  """Checks that class names can be written, and told from each other.
+def check_names(names: Sequence[str], where: str) -> None:
+  """Checks that class names can be written and distinguished.
 
   Args:
     names: the names.
-    where: where they come from, for messages.
+    where: the folder or table that has them, for messages.
 
   Raises:
     DataError: if a name is not UTF-8, has a control character, or looks the
@@ -125,21 +125,21 @@ def check_names(names: Sequence[str], where: str):
 
 
 def closest(name: str, names: Sequence[str]) -> str | None:
-  """The name that differs in case, spaces or encoding only, if there is one."""
+  """Returns the name that differs in case, spaces or encoding only, or None."""
   return next((n for n in names if _folded(n) == _folded(name)), None)
 
 
-def check_classes(scan: Scan, base: str, names: Sequence[str]):
-  """Checks that the folders of a split are classes, as far as can be seen.
+def check_classes(scan: Scan, base: str, names: Sequence[str]) -> None:
+  """Checks that the folders of a split look like classes.
 
   Args:
-    scan: of the whole set.
-    base: the folder of the split, relative to the root.
-    names: the folders in it.
+    scan: scan of the whole set.
+    base: folder of the split, relative to the root.
+    names: names of the folders in it.
 
   Raises:
     DataError: if the classes may lie one level deeper, or splits below the
-      classes, or a folder holds no class but masks or images without labels.
+      classes, or a folder seems to hold masks or unlabelled images.
   """
   where = scan.root / base
   check_names(names, shown(where))
@@ -185,7 +185,7 @@ def _command(path):
 
 
 def _check_beside(scan, named, others, splits):
-  """A class may be called train; a split folder beside others is refused."""
+  """Refuses split folders beside others, though a class may be called train."""
   several = len({splits[name] for name in named}) > 1
   holding = [n for n in named if scan.look(n).only_folders]
   unlabelled = [name for name in others if _is_unlabelled_name(name)]
@@ -206,16 +206,16 @@ def _check_masks(where, names):
   if pictures and annotations:
     name, other = folded[pictures[0]], folded[annotations[0]]
     raise DataError(
-      f"{shown(where)} has the folders {name} and {other}, which are no "
+      f"{shown(where)} has the folders {name} and {other}, which are not "
       f"classes; use the images alone: --dataset={_command(where / name)}"
     )
 
 
 def _refuse_wrapper(scan, base, name):
-  """Of a folder that holds one folder, which holds folders only."""
+  """Refuses a folder that holds one folder, which holds folders only."""
   deep = os.path.join(base, name)
   level = scan.look(deep)
-  for _ in range(8):  # Not for ever: links may go round in a circle.
+  for _ in range(8):  # Links may lead round in a circle.
     below = os.path.join(deep, level.folders[0])
     if len(level.folders) > 1 or not scan.look(below).only_folders:
       break
@@ -232,7 +232,7 @@ def _refuse_wrapper(scan, base, name):
 
 
 def _check_below(where, name, below, names):
-  """Of the folders in a class folder."""
+  """Refuses a class folder that holds splits or other classes."""
   found = sorted(folder for folder in below if _split_of(folder))
   several = len({_split_of(folder) for folder in found}) > 1
   if several or (found and len(found) == len(below)):
@@ -246,13 +246,13 @@ def _check_below(where, name, below, names):
   if others:
     raise DataError(
       f"{shown(where / name / others[0])} has the name of the class folder "
-      f"{shown(where / others[0])}; of which class are its images? Move them "
-      "there, or rename their folder"
+      f"{shown(where / others[0])}, so the class of its images is not clear; "
+      "move them there, or rename their folder"
     )
 
 
 def _check_tokens(where, names, only):
-  """Of folders like seg_train and seg_test."""
+  """Refuses folders such as seg_train and seg_test."""
   seen = {}
   for name in names:
     for token in re.split(r"[^a-z]+", name.casefold()):
@@ -271,7 +271,7 @@ def _check_tokens(where, names, only):
 
 
 def _check_same_below(where, only, deep):
-  """Of folders that hold the same folders: which are the classes?"""
+  """Refuses folders that hold the same folders, which may be the classes."""
   first = {}
   for name in only:
     below = frozenset(deep[name])
@@ -279,11 +279,11 @@ def _check_same_below(where, only, deep):
     if other == name or len(below) < 2:
       continue
     inner = sorted(below)
-    # Patients, cameras and the like are numbered.
+    # Folders of patients, cameras and the like have numbers.
     if any(char.isdigit() for folder in below for char in folder):
       note(
         f"{shown(where)}: the classes are {examples(only)}; the folders "
-        f"{examples(inner)} in each of them are not told apart"
+        f"{examples(inner)} in each of them are not distinguished"
       )
       return
     raise DataError(

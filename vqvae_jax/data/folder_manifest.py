@@ -1,25 +1,25 @@
 """The manifest of a data set that sample.py wrote: its classes in their order.
 
-Folder names alone do not tell them: the folder of a class may have a number in
-front, and a class without images has no folder.
+Folder names do not suffice: the folder of a class may begin with a number, and
+a class without images has no folder.
 """
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vqvae_jax.data.folder_files import Scan
+from vqvae_jax.data.folder_scan import Scan
 from vqvae_jax.data.notes import amount, examples, is_safe, note, shown
 from vqvae_jax.errors import DataError
 from vqvae_jax.files import read_json
 
 _IMAGES = "images"
 _MANIFEST = "manifest.json"
-# What begins a job, and holds its finished shards.
+# The file that begins a job, and the folder of records of its shards.
 _JOB = ("job.json", "records")
 
 
 class Entry(NamedTuple):
-  """One class: its name, the folder under images/, how many images it has."""
+  """One class: its name, its folder below images/, its number of images."""
 
   name: str
   folder: str
@@ -27,12 +27,12 @@ class Entry(NamedTuple):
 
 
 class Manifest(NamedTuple):
-  """What a finished job wrote.
+  """The description of a data set by the job that wrote it.
 
   Attributes:
-    images: the folder that holds the class folders.
-    classes: in the order of their labels.
-    is_labelled: whether the classes are any; if not, there is one entry.
+    images: folder that holds the class folders.
+    classes: the classes in the order of their labels.
+    is_labelled: whether images have labels; if not, `classes` has one entry.
   """
 
   images: Path
@@ -41,10 +41,10 @@ class Manifest(NamedTuple):
 
 
 def find_manifest(root: Path) -> Manifest | None:
-  """The manifest of a job whose folder, or its images/, is `root`.
+  """Returns the manifest of the job whose folder, or its images/, is `root`.
 
   Returns:
-    None if the folder is not of a job.
+    The manifest, or None if the folder does not belong to a job.
 
   Raises:
     DataError: if the job is not finished, wrote no PNG files, or its manifest
@@ -52,7 +52,7 @@ def find_manifest(root: Path) -> Manifest | None:
   """
   real = root.resolve()
   out, images = real, root / _IMAGES
-  # The folder of a job, and a class, may be called images, too.
+  # The folder of a job or of a class may also be called images.
   if real.name == _IMAGES and not (real / _MANIFEST).exists():
     out, images = real.parent, root
   path = out / _MANIFEST
@@ -67,7 +67,7 @@ def find_manifest(root: Path) -> Manifest | None:
     return None
   values = read_json(path, DataError)
   if "classes" not in values or "shards" not in values:
-    return None  # Of another program.
+    return None  # Another program wrote it.
   _check_format(path, values, out)
   entries = _entries(path, values["classes"])
   names = values.get("class_names")
@@ -80,20 +80,61 @@ def find_manifest(root: Path) -> Manifest | None:
   return Manifest(images, entries, bool(names))
 
 
-def kept_classes(
+def present_classes(
   manifest: Manifest, scan: Scan, name: str
 ) -> list[tuple[str, list[str]]]:
-  """Names and files of the classes that have images, in the manifest's order.
+  """Returns names and files of the classes that have images, in order.
 
   Args:
     manifest: the manifest.
-    scan: of its folder of images.
-    name: the name of the data set.
+    scan: scan of its folder of images.
+    name: name of the data set.
 
   Raises:
     DataError: if there is a folder or an image that the manifest does not
       know, or a class has lost all its images.
   """
+  _check_folders(manifest, scan)
+  base, classes, missing = shown(scan.root), [], []
+  for entry in manifest.classes:
+    present = entry.folder in scan.look("").folders
+    files = scan.walk(entry.folder) if present else []
+    if files:
+      classes.append((shown(entry.name), files))
+    elif entry.count:
+      raise DataError(
+        f"the class '{shown(entry.name)}' has "
+        f"{amount(entry.count, 'image')} by {_MANIFEST}, but none in "
+        f"{base}/{shown(entry.folder)}"
+      )
+    else:
+      missing.append(entry.name)
+  unsafe = [e.name for e in manifest.classes if not is_safe(e.name)]
+  if unsafe:
+    note(
+      f"{name}: control characters in names of classes are written out: "
+      f"{examples(unsafe)}"
+    )
+  if missing:
+    verb = (
+      "has no image and is" if len(missing) == 1 else "have no image and are"
+    )
+    note(
+      f"{name}: {amount(len(missing), 'class', 'classes')} of "
+      f"{len(manifest.classes)} {verb} left out: {examples(missing, 10)}"
+    )
+  total = sum(len(files) for _, files in classes)
+  written = sum(entry.count for entry in manifest.classes)
+  if total != written:
+    note(
+      f"{name}: it has {amount(total, 'image')}, though {_MANIFEST} counts "
+      f"{written:,}"
+    )
+  return classes
+
+
+def _check_folders(manifest, scan):
+  """Refuses images beside the class folders, and folders of unknown classes."""
   level, base = scan.look(""), shown(scan.root)
   if level.images:
     raise DataError(
@@ -106,42 +147,6 @@ def kept_classes(
       f"{base}/{shown(unknown[0])} is a class that {_MANIFEST} does not have; "
       f"move it away, or move {_MANIFEST} away to read all folders as classes"
     )
-  kept, missing, total = [], [], 0
-  unsafe = [e.name for e in manifest.classes if not is_safe(e.name)]
-  if unsafe:
-    note(
-      f"{name}: control characters in names of classes are written out: "
-      f"{examples(unsafe)}"
-    )
-  for entry in manifest.classes:
-    present = entry.folder in level.folders
-    files = scan.walk(entry.folder) if present else []
-    if not files and entry.count:
-      raise DataError(
-        f"the class '{shown(entry.name)}' has "
-        f"{amount(entry.count, 'image')} by {_MANIFEST}, but none in "
-        f"{base}/{shown(entry.folder)}"
-      )
-    total += len(files)
-    if files:
-      kept.append((shown(entry.name), files))
-    else:
-      missing.append(entry.name)
-  if missing:
-    verb = (
-      "has no image and is" if len(missing) == 1 else "have no image and are"
-    )
-    note(
-      f"{name}: {amount(len(missing), 'class', 'classes')} of "
-      f"{len(manifest.classes)} {verb} left out: {examples(missing, 10)}"
-    )
-  written = sum(entry.count for entry in manifest.classes)
-  if total != written:
-    note(
-      f"{name}: it has {amount(total, 'image')}, though {_MANIFEST} counts "
-      f"{written:,}"
-    )
-  return kept
 
 
 def _is_job(folder):
@@ -164,7 +169,7 @@ def _check_format(path, values, out):
 
 def _entries(path, classes: Any):
   if not isinstance(classes, list) or not classes:
-    raise _broken(path, "its classes are no list")
+    raise _broken(path, "its classes are not a list")
   entries = []
   for label, values in enumerate(classes):
     if not isinstance(values, dict) or values.get("label") != label:

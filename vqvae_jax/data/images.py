@@ -1,4 +1,4 @@
-"""One image file or array to `[h, w, c]` of the asked channels and size.
+"""Decodes image files, and brings images to given channels and size.
 
 Only the PNG, JPEG and WebP decoders of Pillow are enabled, and the size that
 a file declares is checked before its pixels are decoded.
@@ -14,14 +14,14 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 from PIL import Image, UnidentifiedImageError
 
-from vqvae_jax.data import png
+from vqvae_jax.data import png_chunks
 from vqvae_jax.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 64_000_000
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _ORIENTATION = 0x0112
-# What brings an image upright, by its orientation in Exif.
+# Functions that bring an image upright, by its orientation in Exif.
 _TURNS = {
   2: lambda pixels: pixels[:, ::-1],
   3: lambda pixels: pixels[::-1, ::-1],
@@ -31,20 +31,20 @@ _TURNS = {
   7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
   8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
 }
-# Colours of 16 bits, of which Pillow keeps the upper 8: how to ask it for the
-# lower 8, by how it names the file's samples.
+# Pillow keeps the upper 8 bits of colours of 16 bits. These are its names for
+# the samples of such files, and for a mode that reads the lower 8 bits.
 _LOWER_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
 
 
 class Shape(NamedTuple):
-  """Pixels and channels (1 grey, 3 RGB) of a decoded image."""
+  """Height, width and channels (1 grey, 3 RGB) of a decoded image."""
 
   height: int
   width: int
   channels: int
 
 
-def check_pixels(name: str, height: int, width: int):
+def check_pixels(name: str, height: int, width: int) -> None:
   """Raises `DataError` for an image of more than `MAX_PIXELS` pixels."""
   if height * width > MAX_PIXELS:
     raise DataError(
@@ -54,18 +54,18 @@ def check_pixels(name: str, height: int, width: int):
 
 
 def read_shape(file: str | os.PathLike | bytes, name: str) -> Shape:
-  """The shape that `to_uint8(decode(file))` will have, from the header alone.
+  """Returns the shape of `to_uint8(decode(file))` from the header alone.
 
   Args:
-    file: path, or the bytes of the file.
-    name: how messages call the file.
+    file: path or content of the file.
+    name: name of the file in messages.
 
   Raises:
-    DataError: if the file is no PNG, JPEG or WebP, or an image bomb.
+    DataError: if the file is not a PNG, JPEG or WebP image, or is too large.
   """
   with _open(file, name) as image:
     width, height = image.size
-    # A square stays one however it is turned.
+    # A square stays a square when it is turned.
     if width != height and _orientation_ahead(image, name) >= 5:
       width, height = height, width
     return Shape(height, width, 1 if image.mode in _GREY_MODES else 3)
@@ -74,28 +74,29 @@ def read_shape(file: str | os.PathLike | bytes, name: str) -> Shape:
 def decode(
   file: str | os.PathLike | bytes, name: str
 ) -> UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"]:
-  """Pixels of an image file, upright, in the file's own depth.
+  """Decodes an image file to upright pixels in the file's own depth.
 
-  Palettes become RGB. Of an animation the first frame is read. Colour profiles
+  Palettes become RGB. The first frame of an animation is read. Colour profiles
   are not applied.
 
   Args:
-    file: path, or the bytes of the file.
-    name: how messages call the file.
+    file: path or content of the file.
+    name: name of the file in messages.
 
   Returns:
     Grey (c = 1) or RGB (c = 3) pixels: uint8, with transparent pixels on
     white; or uint16 for a PNG of 16 bits, with one more channel of opacity
-    where the file has one. `to_uint8` takes both.
+    if the file has one. `to_uint8` takes both.
 
   Raises:
-    DataError: if the file is no PNG, JPEG or WebP, is broken, or is a bomb.
+    DataError: if the file is not a PNG, JPEG or WebP image, is broken, or is
+      too large.
   """
   with _open(file, name) as image:
     try:
       samples = _samples(image)
       if image.format == "PNG":
-        png.check_sums(image.fp)
+        png_chunks.check_sums(image.fp)
       image.load()
       turn = _TURNS.get(_orientation(image), lambda pixels: pixels)
       if samples in _LOWER_BYTES or samples == "LA;16B":
@@ -104,7 +105,7 @@ def decode(
         pixels = _deep_grey(image)
       else:
         pixels = _shallow(image, samples)
-    except Exception as error:  # Pillow raises many kinds for broken files.
+    except Exception as error:  # Pillow raises errors of many kinds.
       raise DataError(f"{name} does not decode: {_first_line(error)}") from None
   pixels = pixels if pixels.ndim == 3 else pixels[..., None]
   return np.ascontiguousarray(turn(pixels))
@@ -114,16 +115,16 @@ def to_uint8(
   pixels: UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"],
   intensity_range: tuple[int, int] | None = None,
 ) -> UInt8[np.ndarray, "h w c2"]:
-  """Brings what `decode` returns to 8 bits, without opacity.
+  """Brings pixels from `decode` to 8 bits without opacity.
 
-  Value v becomes floor(256 (v - low) / (high - low)), within 0 to 255: with a
-  range of b bits, 0 to 2**b - 1, those are the upper 8 of the b bits.
+  Value v becomes floor(256 (v - low) / (high - low)), within 0 to 255. With a
+  range of b bits, 0 to 2**b - 1, this is the upper 8 of the b bits.
 
   Args:
     pixels: pixels of either depth.
-    intensity_range: the values (low, high) that become 0 and 255. None means
-      the whole range of the type. A range that ends above 255 is one of 16-bit
-      values and leaves uint8 pixels as they are.
+    intensity_range: values (low, high) that become 0 and 255. None means the
+      whole range of the type. A range that ends above 255 applies to 16-bit
+      values only and leaves uint8 pixels as they are.
 
   Returns:
     Grey or RGB pixels, transparent ones on white.
@@ -141,7 +142,7 @@ def to_uint8(
 
 @functools.lru_cache(maxsize=8)
 def _table(low, high):
-  """What each value of 16 bits becomes."""
+  """Returns what each value of 16 bits becomes."""
   above = np.clip(np.arange(65536) - low, 0, high - low)
   return np.minimum(above * 256 // (high - low), 255).astype(np.uint8)
 
@@ -149,16 +150,19 @@ def _table(low, high):
 def fit(
   image: UInt8[np.ndarray, "h w c"], channels: int, size: int | None
 ) -> UInt8[np.ndarray, "h2 w2 c2"]:
-  """Brings an image to `channels`, and to `size` x `size` pixels if given.
+  """Brings an image to a number of channels, and to a size if one is given.
 
-  The largest centred square is resized with antialiasing (Lanczos): the same
-  as resizing the shorter side and cropping the centre, without ever making a
-  larger picture.
+  The largest centred square is resized with antialiasing (Lanczos). This equals
+  resizing the shorter side and cropping the centre, but makes no larger image
+  in between.
 
   Args:
     image: grey or RGB pixels.
     channels: 1 or 3; RGB becomes grey by the luma of ITU-R BT.601.
     size: pixels of a side of the result, or None to keep the size.
+
+  Returns:
+    The pixels; the image itself if nothing changes.
   """
   height, width, have = image.shape
   if have == channels and size in (None, height) and size in (None, width):
@@ -188,14 +192,14 @@ def _open(file, name):
       "are read; resize it first"
     ) from None
   except UnidentifiedImageError:
-    # Pillow's own words name the file again and say no more.
+    # Pillow's own message only repeats the name of the file.
     raise DataError(
-      f"{name} is no PNG, JPEG or WebP image that can be read: it is empty, "
-      "broken or of another format; replace it or move it away"
+      f"{name} is not a PNG, JPEG or WebP image that can be read: it is empty, "
+      "broken or in another format; replace it or move it away"
     ) from None
   except Exception as error:
     raise DataError(
-      f"{name} is no PNG, JPEG or WebP image that can be read: "
+      f"{name} is not a PNG, JPEG or WebP image that can be read: "
       f"{_first_line(error)}"
     ) from None
   try:
@@ -207,25 +211,25 @@ def _open(file, name):
 
 
 def _samples(image):
-  """How Pillow names the samples in a PNG, such as `L;2` or `RGB;16B`."""
+  """Returns Pillow's name for the samples of a PNG: `L;2` or `RGB;16B`, say."""
   return str(image.tile[0][3]) if image.format == "PNG" and image.tile else ""
 
 
 def _deep_grey(image):
-  """Grey values of 16 bits, with opacity where one value is transparent."""
+  """Returns grey values of 16 bits, with opacity if a value is transparent."""
   values = np.asarray(image).astype(np.int64)
   grey = np.clip(values, 0, 65535).astype(np.uint16)[..., None]
   return _with_key(grey, image.info.get("transparency"))
 
 
 def _deep_colours(image, samples, file, name):
-  """Colours of 16 bits, with opacity where the file has one.
+  """Returns colours of 16 bits, with opacity if the file has one.
 
-  Pillow has no mode for them: it is asked twice, for each half of the bits.
+  Pillow has no mode for them, so it reads each half of the bits.
   """
   with _open(file, name) as again:
     kind, extents, offset, _ = again.tile[0]
-    # As four bytes: the two of the grey value, then those of the opacity.
+    # RGBA reads two bytes of the grey value, and then two of the opacity.
     raw = _LOWER_BYTES.get(samples, "RGBA")
     again.tile = [type(again.tile[0])(kind, extents, offset, raw)]
     lower = np.asarray(again).astype(np.uint16)
@@ -237,7 +241,7 @@ def _deep_colours(image, samples, file, name):
 
 
 def _with_key(values, key):
-  """Adds opacity to pixels of which those of one value are transparent."""
+  """Adds opacity to pixels if those of the value `key` are transparent."""
   if key is None:
     return values
   opaque = np.any(values != np.asarray(key, np.int64), axis=-1, keepdims=True)
@@ -245,11 +249,11 @@ def _with_key(values, key):
 
 
 def _shallow(image, samples):
-  """Pixels of at most 8 bits, transparent ones on white."""
+  """Returns pixels of at most 8 bits, with transparent ones on white."""
   channels = 1 if image.mode in _GREY_MODES else 3
   key = image.info.get("transparency")
   if samples in ("1", "L;2", "L;4") and isinstance(key, int):
-    # The file counts in its own few bits, Pillow's pixels go up to 255.
+    # The key has the few bits of the file, but Pillow's pixels go up to 255.
     image = image.convert("L")
     bits = int(samples[-1])
     image.info["transparency"] = key * 255 // (2**bits - 1)
@@ -261,17 +265,17 @@ def _shallow(image, samples):
 
 
 def _orientation(image):
-  """Orientation by Exif or XMP, 1 to 8; 1 where there is none to be read."""
-  # The method of PNG images decodes them first, to find late chunks.
-  with contextlib.suppress(Exception):  # As viewers do with broken Exif.
+  """Returns the orientation by Exif or XMP, 1 to 8; 1 if it has none."""
+  # The method of PNG images would decode them first, to find late chunks.
+  with contextlib.suppress(Exception):  # Viewers ignore broken Exif, too.
     found = Image.Image.getexif(image).get(_ORIENTATION, 1)
     return found if found in range(1, 9) else 1
   return 1
 
 
 def _orientation_ahead(image, name):
-  """The same before the pixels are decoded."""
-  if image.format == "PNG" and png.has_late_text(image.fp):
+  """Returns the orientation before the pixels are decoded."""
+  if image.format == "PNG" and png_chunks.has_late_text(image.fp):
     try:
       image.load()
     except Exception as error:

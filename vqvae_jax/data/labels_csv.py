@@ -1,17 +1,14 @@
-"""`--labels-csv=FILE`: labels of images in a table beside them."""
+"""`--labels-csv=FILE`: reads a table of files and labels."""
 
 import csv
 import io
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vqvae_jax.data.folder_files import home_path
-from vqvae_jax.data.folder_layout import check_names
-from vqvae_jax.data.notes import amount, examples, note, shown
-from vqvae_jax.data.table_files import Files
+from vqvae_jax.data.folder_scan import home_path
+from vqvae_jax.data.notes import amount, examples, shown
 from vqvae_jax.errors import DataError
 
 MAX_BYTES = 2**28
@@ -30,11 +27,10 @@ _LABEL_COLUMNS = (
   ("labels", "class", "classname", "category", "target", "diagnosis", "dx")
   + ("finding", "findings", "findinglabel", "findinglabels"),
 )
-_EMPTY = ("", "nan", "null")
 
 
 class Row(NamedTuple):
-  """One line of the table: its number, the file it names, the label."""
+  """One line of the table: its number, the file that it names, the label."""
 
   line: int
   file: str
@@ -42,7 +38,13 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-  """A read table: the path of its file, and its rows."""
+  """A table.
+
+  Attributes:
+    path: path of the file.
+    columns: names of the columns of file and label.
+    rows: rows below the column names.
+  """
 
   path: Path
   columns: tuple[str, str]
@@ -53,8 +55,8 @@ def read_table(flag: str) -> Table:
   """Reads the table that the flag names.
 
   Args:
-    flag: a path, or a path, a colon, and the names of two columns, those of
-      the file and of the label, with a comma between them.
+    flag: a path; or a path, a colon, and the names of the columns of file and
+      label with a comma between them.
 
   Raises:
     DataError: if the file cannot be read as CSV in UTF-8, or it is not clear
@@ -65,14 +67,14 @@ def read_table(flag: str) -> Table:
   try:
     records = _records(text)
   except csv.Error as error:
-    raise DataError(f"{shown(path)} is no CSV table: {error}") from None
+    raise DataError(f"{shown(path)} is not a CSV table: {error}") from None
   if not records:
     raise DataError(f"{shown(path)} is empty")
   header = [cell.strip() for cell in records[0][1]]
   columns = _columns(path, header, wanted)
   rows = []
   for line, cells in records[1:]:
-    # More cells are a delimiter that is not in quotes.
+    # If there are more cells, a delimiter is not in quotes.
     if len(cells) <= max(columns) or any(cells[len(header) :]):
       raise DataError(
         f"{shown(path)}, line {line}: it has {amount(len(cells), 'column')}, "
@@ -83,60 +85,6 @@ def read_table(flag: str) -> Table:
   return Table(path, (file_column, label_column), tuple(rows))
 
 
-def label_files(
-  table: Table, root: Path, parts: dict[str, Sequence[str]], name: str
-) -> tuple[tuple[str, ...], dict[str, list[int]]]:
-  """The label of every file, and the names of the classes.
-
-  Classes come in the order of their names, or by value if all are integers.
-
-  Args:
-    table: the table.
-    root: the folder of the images.
-    parts: the image files of each split, relative to `root`.
-    name: the name of the data set.
-
-  Returns:
-    The names of the classes, and the labels of the files of each split.
-
-  Raises:
-    DataError: if an image has no row, or a row no single, clear label.
-  """
-  files = [file for part in parts.values() for file in part]
-  found, absent = _match(table, Files(root, files))
-  where = shown(table.path)
-  bare = [file for file in files if file not in found]
-  if bare:
-    raise DataError(_without_row(table, files, bare, absent))
-  _check_cells(where, found)
-  train = {found[file].label for file in parts["train"]}
-  names = _in_order(train)
-  check_names(names, where)
-  numbers = {label: number for number, label in enumerate(names)}
-  for split, part in parts.items():
-    for file in part:
-      if found[file].label not in numbers:
-        raise DataError(
-          f"{where}, line {found[file].line}: the {split} image {shown(file)} "
-          f"is {found[file].label!r}, a class that no training image has"
-        )
-  file_column, label_column = table.columns
-  note(
-    f"{name}: {amount(len(names), 'class', 'classes')} from {where}, columns "
-    f"{shown(file_column)!r} and {shown(label_column)!r}: {examples(names, 10)}"
-  )
-  if absent:
-    verb = "names a file that is" if len(absent) == 1 else "name files that are"
-    note(
-      f"{name}: {amount(len(absent), 'row')} of {where} {verb} not there "
-      f"(first: line {absent[0].line}, {shown(absent[0].file)})"
-    )
-  return names, {
-    split: [numbers[found[file].label] for file in part]
-    for split, part in parts.items()
-  }
-
-
 def _parse(flag):
   path = home_path(flag)
   if os.path.isfile(path):
@@ -144,11 +92,11 @@ def _parse(flag):
   name, colon, text = flag.rpartition(":")
   path = home_path(name)
   if not colon or not os.path.isfile(path):
-    raise DataError(f"--labels-csv {shown(flag)}: there is no such file")
+    raise DataError(f"--labels-csv: the file {shown(flag)} does not exist")
   wanted = [cell.strip() for cell in next(csv.reader([text]), [])]
   if len(wanted) != 2 or not all(wanted) or wanted[0] == wanted[1]:
     raise DataError(
-      f"--labels-csv {shown(flag)}: after the colon come two columns, as in "
+      f"--labels-csv {shown(flag)}: two columns must follow the colon, as in "
       f"{shown(name)}:file,label"
     )
   return path, wanted
@@ -158,8 +106,8 @@ def _text(path):
   try:
     if path.stat().st_size > MAX_BYTES:
       raise DataError(
-        f"{shown(path)} is larger than {MAX_BYTES // 2**20} MiB; keep the "
-        "columns of file and label only"
+        f"{shown(path)} is larger than {MAX_BYTES // 2**20} MiB; leave only "
+        "the columns of file and label in it"
       )
     content = path.read_bytes()
   except OSError as error:
@@ -179,16 +127,17 @@ def _text(path):
       "in UTF-8"
     ) from None
   if "\0" in text:
-    raise DataError(f"{shown(path)} is no CSV table: it has zero bytes")
+    raise DataError(f"{shown(path)} is not a CSV table: it has zero bytes")
   return text
 
 
 def _records(text):
-  """All lines that are not empty, with their numbers, split at a delimiter."""
+  """Returns the cells of all lines that are not empty, with line numbers."""
   first = re.match(r"[^\r\n]*", text).group()
-  told = re.fullmatch(f"sep=([{_DELIMITERS}])", first)  # Excel's own line.
-  if told:
-    delimiter = told.group(1)
+  # Excel writes such a line.
+  declared = re.fullmatch(f"sep=([{_DELIMITERS}])", first)
+  if declared:
+    delimiter = declared.group(1)
   else:
     delimiter = max(
       _DELIMITERS, key=lambda d: len(next(csv.reader([first], delimiter=d), []))
@@ -197,35 +146,33 @@ def _records(text):
     io.StringIO(text, newline=""), delimiter=delimiter, strict=True
   )
   records = [(reader.line_num, cells) for cells in reader if any(cells)]
-  return records[1:] if told else records
+  return records[1:] if declared else records
 
 
 def _columns(path, header, wanted):
-  """Places of the columns of file and label."""
+  """Returns the indices of the columns of file and label."""
   if wanted is not None:
-    return tuple(_place(path, header, name) for name in wanted)
+    return tuple(_index(path, header, name) for name in wanted)
   plain = [re.sub(r"[^a-z0-9]", "", name.casefold()) for name in header]
-  places = []
+  indices = []
   for what, groups in (("file", _FILE_COLUMNS), ("label", _LABEL_COLUMNS)):
-    candidates = next(
-      filter(
-        None,
-        ([i for i, name in enumerate(plain) if name in g] for g in groups),
-      ),
-      [],
-    )
+    candidates = []
+    for group in groups:
+      candidates = candidates or [
+        i for i, name in enumerate(plain) if name in group
+      ]
     if len(candidates) != 1:
-      said = "more than one" if candidates else "no"
+      many = "more than one" if candidates else "no"
       raise DataError(
-        f"{shown(path)} has {said} column that could be the {what}; its "
+        f"{shown(path)} has {many} column that could be the {what}; its "
         f"columns: {examples(header, 20)}; name two: "
         f"--labels-csv={shown(path)}:file,label"
       )
-    places += candidates
-  return tuple(places)
+    indices += candidates
+  return tuple(indices)
 
 
-def _place(path, header, name):
+def _index(path, header, name):
   exact = [i for i, column in enumerate(header) if column == name]
   found = exact or [
     i for i, column in enumerate(header) if column.casefold() == name.casefold()
@@ -236,84 +183,3 @@ def _place(path, header, name):
       f"{shown(name)!r}; its columns: {examples(header, 20)}"
     )
   return found[0]
-
-
-def _match(table, files):
-  """The row of each file, and the rows of no file."""
-  found, absent, clashes = {}, [], []
-  files.learn(row.file for row in table.rows)
-  for row in table.rows:
-    same = files.find(row.file)
-    if len(same) > 1:
-      raise DataError(
-        f"{shown(table.path)}, line {row.line}: {shown(row.file)} could be "
-        f"{' or '.join(shown(file) for file in same[:2])}; write its whole "
-        "path"
-      )
-    if not same:
-      absent.append(row)
-      continue
-    first = found.setdefault(same[0], row)
-    if first.label != row.label:
-      clashes.append((same[0], first, row))
-  if clashes:
-    file, first, row = clashes[0]
-    raise DataError(
-      f"{shown(table.path)} has {amount(len(clashes), 'row')} with another "
-      f"label for a file than a row above (first: {shown(file)} is "
-      f"{shown(first.label)!r} in line {first.line} and {shown(row.label)!r} "
-      f"in line {row.line}); keep one of them"
-    )
-  return found, absent
-
-
-def _without_row(table, files, bare, absent):
-  where = shown(table.path)
-  if len(bare) == len(files):
-    if not absent:
-      return f"{where} has no row below its column names"
-    return (
-      f"no row of {where} names an image of the folder: its column "
-      f"{shown(table.columns[0])!r} has {shown(absent[0].file)} in line "
-      f"{absent[0].line}, and the first image is {shown(files[0])}"
-    )
-  verb = "has" if len(bare) == 1 else "have"
-  return (
-    f"{len(bare):,} of {amount(len(files), 'image')} {verb} no row in "
-    f"{where} (first: {shown(bare[0])}); add rows, or move the images away"
-  )
-
-
-def _check_cells(where, found):
-  """Refuses labels that are none, or several."""
-  labels = {row.label for row in found.values()}
-  empty = [row for row in found.values() if row.label.casefold() in _EMPTY]
-  several = [row for row in found.values() if _is_several(row.label, labels)]
-  for rows, what, todo in (
-    (empty, "no label", "fill it in, or move those images away"),
-    (
-      several,
-      "several labels",
-      "an image has one class here: write one, or move those images away",
-    ),
-  ):
-    if rows:
-      verb = "has" if len(rows) == 1 else "have"
-      first = min(rows, key=lambda row: row.line)
-      raise DataError(
-        f"{where}: {amount(len(rows), 'image')} {verb} {what} (first: line "
-        f"{first.line}, {shown(first.file)} is {shown(first.label)!r}); {todo}"
-      )
-
-
-def _is_several(label, labels):
-  if "|" in label:
-    return True
-  parts = [part.strip() for part in re.split(r"[,;/+&]", label)]
-  return len(parts) > 1 and all(part in labels for part in parts)
-
-
-def _in_order(labels):
-  if all(re.fullmatch(r"-?[0-9]{1,18}", label) for label in labels):
-    return tuple(sorted(labels, key=lambda label: (int(label), label)))
-  return tuple(sorted(labels))

@@ -1,7 +1,7 @@
 """`npz:FILE`: arrays `images` and `labels`, or those of MedMNIST.
 
-Nothing is unpickled, and what the file declares is checked before memory is
-taken for it.
+Nothing is unpickled, and the sizes that the file declares are checked before
+memory is allocated.
 """
 
 import math
@@ -12,20 +12,20 @@ from pathlib import Path
 import numpy as np
 
 from vqvae_jax.data import images, npz_hints
-from vqvae_jax.data.sources import ArraySource, Dataset
+from vqvae_jax.data.source import ArraySource, SourceSplits
 from vqvae_jax.errors import DataError
 
 MAX_ARRAY_BYTES = 4 * 2**30
 
 
-def open_npz(path: str) -> Dataset:
-  """The data set in an npz file.
+def open_npz(path: str) -> SourceSplits:
+  """Opens the data set in an npz file.
 
   Args:
-    path: path of a file with `images`, uint8 or uint16, [n, h, w],
-      [n, h, w, 1] or [n, h, w, 3], optionally `labels` (whole numbers from 0,
-      [n] or [n, 1]) and `class_names` (text, one for each label); or, as in
-      MedMNIST, `train_images`, `train_labels`, and the same for `val` and
+    path: path of a file with `images` (uint8 or uint16, [n, h, w],
+      [n, h, w, 1] or [n, h, w, 3]), optionally `labels` (whole numbers from 0,
+      [n] or [n, 1]) and `class_names` (one text for each label); or, as in
+      MedMNIST, with `train_images`, `train_labels`, and the same for `val` and
       `test`.
 
   Raises:
@@ -59,17 +59,16 @@ def open_npz(path: str) -> Dataset:
       if f"{prefix}images" in headers
     }
   else:
-    found = ", ".join(headers) or "none"
     raise DataError(
       f"{file} has no array 'images' (nor MedMNIST's 'train_images'); its "
-      f"arrays: {found}"
+      f"arrays: {', '.join(headers) or 'none'}"
     )
   train = _source(file, headers, prefixes["train"], None)
 
   def opener(prefix):
     return lambda: _source(file, headers, prefix, train.class_names)
 
-  return Dataset(
+  return SourceSplits(
     train.name,
     {split: opener(prefix) for split, prefix in prefixes.items()}
     | {"train": lambda: train},
@@ -105,7 +104,7 @@ def _load_images(file, headers, key):
     raise DataError(f"{file}: '{key}' is {list(shape)}, {wrong}")
   native = dtype.newbyteorder("=")
   if native not in (np.uint8, np.uint16):
-    # What to do depends on the values.
+    # The hint depends on the values.
     values = _load(file, headers, key) if dtype.kind in "buif" else None
     raise DataError(
       f"{file}: '{key}' is {dtype}, not uint8; "
@@ -131,9 +130,9 @@ def _load_labels(file, headers, key, count):
     raise DataError(f"{file}: '{key}' has {shape[0]} labels for {count} images")
   if dtype.kind not in "iu" or math.prod(shape) != shape[0]:
     values = _load(file, headers, key) if dtype.kind in "biufU" else None
-    told = f"{dtype} {list(shape)}" if len(shape) > 1 else dtype
+    kind = f"{dtype} {list(shape)}" if len(shape) > 1 else dtype
     raise DataError(
-      f"{file}: '{key}' is {told}; labels are whole numbers from 0, one for "
+      f"{file}: '{key}' is {kind}; labels are whole numbers from 0, one for "
       f"each image: {npz_hints.of_labels(values, key)}"
     )
   labels = _load(file, headers, key).reshape(-1)
@@ -147,7 +146,7 @@ def _load_labels(file, headers, key, count):
 
 
 def _class_names(file, headers, labels, key):
-  """One name for each class, from the file or the labels' own numbers."""
+  """Returns the names in the file, or the numbers of the classes as names."""
   if labels is None:
     return ()
   if "class_names" in headers:
@@ -164,7 +163,7 @@ def _class_names(file, headers, labels, key):
       f"{file}: '{key}' counts from {present[0]}; labels are whole numbers "
       "from 0 (store labels - 1)"
     )
-  # One class too many shows a gap; naming all of 10**9 would take the memory.
+  # Labels may be up to 10**9, so that a list of all gaps could fill the memory.
   gaps = np.flatnonzero(present != np.arange(len(present)))
   if len(gaps):
     raise DataError(
@@ -175,7 +174,7 @@ def _class_names(file, headers, labels, key):
 
 
 def _read_headers(file):
-  """Shape and type of each array, from the headers alone."""
+  """Returns the shape and type of each array from the headers alone."""
   try:
     with zipfile.ZipFile(file) as archive:
       return {
@@ -185,7 +184,7 @@ def _read_headers(file):
       }
   except DataError:
     raise
-  except Exception as error:  # zipfile raises many kinds for broken files.
+  except Exception as error:  # zipfile raises errors of many kinds.
     raise DataError(f"{file} is not an npz file: {error}") from None
 
 

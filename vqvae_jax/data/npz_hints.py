@@ -1,6 +1,6 @@
-"""What to store instead of arrays that cannot be used.
+"""Hints for arrays that cannot be used.
 
-Each hint is an expression that gives the right values for these very arrays.
+Each hint is an expression for what to store instead of the array.
 """
 
 import numpy as np
@@ -9,14 +9,14 @@ _SHAPES = "neither [n, h, w] nor [n, h, w, 1] nor [n, h, w, 3]"
 
 
 def of_shape(shape: tuple[int, ...]) -> tuple[str, str]:
-  """Tells how an array of images gets one of the shapes that are read.
+  """Returns how an array of images gets one of the shapes that are read.
 
   Args:
     shape: shape of the array.
 
   Returns:
-    What is wrong with it, and the expression to store instead; empty where
-    there is none.
+    What is wrong with the shape, and the expression to store instead; each is
+    empty if there is none.
   """
   if len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3)):
     return "", ""
@@ -31,14 +31,15 @@ def of_shape(shape: tuple[int, ...]) -> tuple[str, str]:
 
 
 def of_pixels(values: np.ndarray | None, images: str) -> str:
-  """Tells how pixels of another type become uint8 or uint16.
+  """Returns how pixels of another type become uint8 or uint16.
 
   Args:
-    values: the pixels; None if they are no numbers.
-    images: expression for them in their right shape.
+    values: the pixels; None if they are not numbers.
+    images: expression for the pixels in the right shape.
 
   Returns:
-    What the values are, and the expression to store, which never wraps.
+    The range of the values, and the expression to store, which never wraps
+    around.
   """
   if values is None:
     return "store pixels as numbers from 0 to 255"
@@ -79,7 +80,7 @@ def _whole(values):
 
 
 def of_labels(values: np.ndarray | None, key: str) -> str:
-  """Tells how labels of another type or shape become whole numbers.
+  """Returns how labels of another type or shape become whole numbers.
 
   Args:
     values: the labels, one or more for each image; None for other types.

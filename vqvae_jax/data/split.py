@@ -1,35 +1,31 @@
-"""The images of one split: in memory, or read anew at every access."""
+"""The images of one split: in memory, or read again at every access."""
 
-import collections
-import concurrent.futures
-import os
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+import math
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Int, Int32, UInt8
 
 from vqvae_jax.data.images import Shape, fit, to_uint8
-from vqvae_jax.data.sources import Example, Source
+from vqvae_jax.data.parallel import in_order
+from vqvae_jax.data.source import Example, Source
 from vqvae_jax.errors import DataError
-from vqvae_jax.progress import counted
 
-# Images that are read ahead for each thread; more would only wait in memory.
-_AHEAD = 4
-
-T = TypeVar("T")
+# Splits of at most this size, decoded, are held in memory.
+MAX_MEMORY_BYTES = 2 * 2**30
 
 
 class UnknownRangeError(DataError):
-  """A 16-bit image was met, but no range of values to scale it by is known."""
+  """An image has 16 bits, but no range of values to scale it by is known."""
 
 
 class Split:
-  """Equal images with labels: in memory, or read anew at every access.
+  """Images of one shape with labels.
 
   Attributes:
     labels: int32 [n].
-    images: uint8 [n, h, w, c], or None if they do not fit in memory.
+    images: uint8 [n, h, w, c]; None before `read_all`, and where they are too
+      many for the memory.
     image_shape: (h, w, c).
     groups: for each image the group that no split cuts, or None.
     has_16_bits: whether an image read so far has 16 bits.
@@ -45,6 +41,15 @@ class Split:
     size: int | None,
     intensity_range: tuple[int, int] | None = None,
   ):
+    """Takes some images of a source.
+
+    Args:
+      source: source of the images.
+      indices: indices of the images in the source.
+      image_shape: shape of all images.
+      size: pixels of a side that images are resized to; None to keep theirs.
+      intensity_range: values that become 0 and 255; None for those of 8 bits.
+    """
     self._source = source
     self._indices = indices
     self._size = size
@@ -71,16 +76,39 @@ class Split:
     return {"image": image, "label": int(self.labels[index])}
 
   def gather(self, indices: Int[np.ndarray, " b"]) -> dict[str, np.ndarray]:
-    """Rows as a batch: `image` uint8 [b, h, w, c], `label` int32 [b]."""
+    """Returns a batch: `image` uint8 [b, h, w, c] and `label` int32 [b]."""
     if self.images is not None:
       images = self.images[indices]
     else:
       images = np.stack([self._read(i) for i in indices])
     return {"image": images, "label": self.labels[indices]}
 
+  def read_all(self, what: str) -> Iterator[UInt8[np.ndarray, "h w c"]]:
+    """Reads all images, and yields each in order.
+
+    Where they fit in memory, they are held in `images` once the last one is
+    read.
+
+    Args:
+      what: name of the work, shown where it takes long.
+
+    Raises:
+      DataError: if an image cannot be read or has another size.
+    """
+    read = in_order(self._read, len(self), what)
+    if len(self) * math.prod(self.image_shape) > MAX_MEMORY_BYTES:
+      yield from read
+      return
+    images = np.empty((len(self), *self.image_shape), np.uint8)
+    for i, image in enumerate(read):
+      images[i] = image
+      yield images[i]
+    self.images = images
+    self._source = None  # Frees its encoded images, or its array.
+
   def _read(self, index):
     place = int(self._indices[index])
-    image = self._source[place]["image"]
+    image = self._source.image(place)
     if image.dtype != np.uint8:
       self.has_16_bits = True
       if self._range is None:
@@ -95,50 +123,4 @@ class Split:
         f"{self._source.describe(place)} is {image.shape[1]}x{image.shape[0]} "
         f"pixels, not {self.image_shape.width}x{self.image_shape.height}"
       )
-    return image
-
-  def decode_all(self, what: str):
-    """Fills `images`; `what` names the work where it takes long.
-
-    Raises:
-      DataError: if an image cannot be read or is of another size.
-    """
-    images = np.empty((len(self), *self.image_shape), np.uint8)
-    for i, row in enumerate(self.rows(what)):
-      images[i] = row
-    self.images = images
-    self._source = None  # Its encoded images, or its array, may go.
-
-  def rows(self, what: str) -> Iterator[UInt8[np.ndarray, "h w c"]]:
-    """All images in order; `what` names the work where it takes long.
-
-    Raises:
-      DataError: if an image cannot be read or is of another size.
-    """
-    if self.images is not None:
-      return iter(self.images)
-    return in_order(self._read, len(self), what)
-
-
-def in_order(read: Callable[[int], T], count: int, what: str) -> Iterator[T]:
-  """`read(0)` to `read(count - 1)`, by as many threads as there are cores.
-
-  Args:
-    read: function of a number.
-    count: how many numbers there are.
-    what: name of the work, said where it takes long.
-  """
-
-  def results():
-    # Pillow decodes outside Python's lock.
-    threads = os.cpu_count() or 1
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-      waiting = collections.deque()
-      for number in range(count):
-        waiting.append(pool.submit(read, number))
-        if len(waiting) == _AHEAD * threads:
-          yield waiting.popleft().result()
-      while waiting:
-        yield waiting.popleft().result()
-
-  return counted(results(), count, what)
+    return np.ascontiguousarray(image)

@@ -1,9 +1,9 @@
-"""What a prepared TFDS set says of itself, read without trusting it.
+"""The description of a prepared TFDS set, read without trusting it.
 
-TFDS itself imports whatever Python class `features.json` names and opens
-whatever path `dataset_info.json` makes up. So TFDS never sees these two files
-here: what is needed of them, the image's shape, the number of classes and the
-files of each split, is read and checked below.
+TFDS imports whatever Python class `features.json` names, and opens whatever
+path `dataset_info.json` gives. So TFDS never sees these two files here. This
+module reads and checks what is needed of them: the files of each split, the
+shape of the images and the names of the classes.
 """
 
 import dataclasses
@@ -13,15 +13,21 @@ from collections.abc import Mapping
 
 from etils import epath
 
+from vqvae_jax.data.tfds_json import (
+  checked,
+  get,
+  list_of,
+  plain_name,
+  whole_number,
+)
 from vqvae_jax.errors import DataError
 from vqvae_jax.files import read_json
 
-# Classes of features that a set may name. None is imported by that name.
+# Classes of features that a set may name. No class is imported by its name.
 _FEATURE_CLASS = re.compile(
   r"tensorflow_datasets\.(public_api\.|core\.)?features\.([a-z0-9_]+\.)*"
   r"[A-Z][A-Za-z0-9]*"
 )
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+\-]*")
 _FIELD = re.compile(r"\{([A-Z_]*)\}")
 _FIELDS = (
   "DATASET",
@@ -42,7 +48,7 @@ class SplitFiles:
   """The files of one split.
 
   Attributes:
-    paths: path of each file, inside of the set's folder.
+    paths: path of each file, in the folder of the set.
     lengths: number of records of each file.
   """
 
@@ -52,7 +58,7 @@ class SplitFiles:
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
-  """What is known of a prepared set.
+  """The description of a prepared set.
 
   Attributes:
     format: format of the files, one of `FORMATS`.
@@ -76,16 +82,16 @@ def read_metadata(folder: epath.Path, name: str) -> Metadata:
 
   Raises:
     DataError: if a file is missing or broken, names a class that is not a
-      feature of TFDS, or a path outside of the folder, or if the set is not
-      one of 8-bit images with one class each.
+      feature of TFDS, or a path outside of the folder, or if the set does not
+      consist of 8-bit images with one class each.
   """
   path = folder / "dataset_info.json"
   info = read_json(path, DataError)
   format_ = _format(info, folder, name)
   splits = {}
-  for split in _list(info, "splits", path):
-    split = _checked(split, dict, path, "splits")
-    key = _plain(_get(split, path, "name"), path, "split")
+  for split in list_of(info, "splits", path):
+    split = checked(split, dict, path, "splits")
+    key = plain_name(get(split, path, "name"), path, "split")
     if key in splits:
       raise DataError(f"{path} has two splits called {key!r}")
     splits[key] = _split_files(info, split, format_, folder, path)
@@ -96,7 +102,7 @@ def read_metadata(folder: epath.Path, name: str) -> Metadata:
 def _format(info, folder, name):
   path = folder / "dataset_info.json"
   declared = [info.get("fileFormat") or "tfrecord"]
-  declared += _list(info, "alternativeFileFormats", path)
+  declared += list_of(info, "alternativeFileFormats", path)
   found = next((f for f in FORMATS if f in declared), None)
   if found is None:
     known = ", ".join(map(repr, declared))
@@ -108,12 +114,12 @@ def _format(info, folder, name):
 
 
 def _split_files(info, split, format_, folder, path):
-  """The files of a split, all of them inside of the folder."""
+  """Returns the files of a split, which all lie in the folder."""
   import tensorflow_datasets as tfds
 
   template = split.get("filepathTemplate") or ""
-  dataset = _plain(_get(info, path, "name"), path, "name")
-  template = _checked(template, str, path, "filepathTemplate")
+  dataset = plain_name(get(info, path, "name"), path, "name")
+  template = checked(template, str, path, "filepathTemplate")
   fields = _FIELD.findall(template)
   rest = _FIELD.sub("", template)
   if (
@@ -127,8 +133,8 @@ def _split_files(info, split, format_, folder, path):
       "the folder of the set"
     )
   lengths = tuple(
-    _whole(n, path, "shardLengths", 2**40)
-    for n in _list(split, "shardLengths", path)
+    whole_number(n, path, "shardLengths", 2**40)
+    for n in list_of(split, "shardLengths", path)
   )
   if len(lengths) > MAX_SHARDS:
     raise DataError(
@@ -157,7 +163,7 @@ def _split_files(info, split, format_, folder, path):
 
 
 def _read_features(folder, name):
-  """Shape of the images, and names of the classes if there are any."""
+  """Returns the shape of the images, and the class names or None."""
   path = folder / "features.json"
   tree = read_json(path, DataError)
   _check_classes(tree, path)
@@ -184,8 +190,8 @@ def _read_features(folder, name):
 
 
 def _check_classes(tree, path):
-  """Raises `DataError` unless every class that is named is one of TFDS."""
-  # A stack, since the nesting is the file's choice.
+  """Raises `DataError` unless all classes that are named belong to TFDS."""
+  # A stack instead of recursion, because the file may be nested deeply.
   waiting = [tree]
   while waiting:
     value = waiting.pop()
@@ -210,11 +216,11 @@ def _class_name(node, path):
 
 
 def _children(tree, path):
-  """The features of a dictionary, in the form of today or of TFDS 4.0."""
+  """Returns the features of a dictionary, in today's form or of TFDS 4.0."""
   content = _content(tree, path, "featuresDict")
-  features = _checked(content.get("features", content), dict, path, "features")
+  features = checked(content.get("features", content), dict, path, "features")
   for name, node in features.items():
-    _checked(node, dict, path, f"feature {name[:100]!r}")
+    checked(node, dict, path, f"feature {name[:100]!r}")
   return features
 
 
@@ -225,7 +231,7 @@ def _content(node, path, key):
       content = node[name]
       if isinstance(content, str):  # As TFDS 4.0 wrote it.
         content = _parsed(content, path)
-      return _checked(content, dict, path, name)
+      return checked(content, dict, path, name)
   raise DataError(f"{path} cannot be read: a feature has no {key!r}")
 
 
@@ -242,12 +248,13 @@ def _image_shape(content, path):
     shape = shape.get("dimensions")
   if not shape:
     return None, None, None
-  shape = _checked(shape, list, path, "shape")
+  shape = checked(shape, list, path, "shape")
   if len(shape) != 3:
     raise DataError(f"{path} has images of {len(shape)} axes, not of 3")
   unknown = (None, -1, "-1")
   sides = [
-    None if n in unknown else _whole(n, path, "shape", 2**20) for n in shape
+    None if n in unknown else whole_number(n, path, "shape", 2**20)
+    for n in shape
   ]
   if sides[2] not in (None, 1, 3, 4) or 0 in sides:
     raise DataError(
@@ -260,7 +267,7 @@ def _image_shape(content, path):
 def _class_names(label, folder, path):
   content = _content(label, path, "classLabel")
   count = content.get("numClasses", content.get("num_classes", 0))
-  count = _whole(count, path, "numClasses", MAX_CLASSES)
+  count = whole_number(count, path, "numClasses", MAX_CLASSES)
   file = folder / "label.labels.txt"
   if not file.exists():
     return tuple(map(str, range(count)))
@@ -281,44 +288,3 @@ def _class_names(label, folder, path):
       raise DataError(f"{file} has two classes called {name[:100]!r}")
     seen.add(name)
   return tuple(names)
-
-
-def _get(values, path, key):
-  if key not in values:
-    raise DataError(f"{path} cannot be read: {key!r} is not in it")
-  return values[key]
-
-
-def _list(values, key, path):
-  return _checked(values.get(key) or [], list, path, key)
-
-
-def _checked(value, kind, path, key):
-  if not isinstance(value, kind):
-    raise DataError(
-      f"{path} cannot be read: {key} is a {type(value).__name__}, not a "
-      f"{kind.__name__}"
-    )
-  return value
-
-
-def _plain(value, path, key):
-  """A name that is a part of a file name and not a path."""
-  if not isinstance(value, str) or not _NAME.fullmatch(value):
-    raise DataError(
-      f"{path} has the {key} {str(value)[:100]!r}; letters, digits, '_', '-', "
-      "'+' and '.' are allowed"
-    )
-  return value
-
-
-def _whole(value, path, key, limit):
-  """A number from 0 to `limit`; JSON of protocol buffers has text for it."""
-  text = str(value)
-  if isinstance(value, bool) or not re.fullmatch(r"\d{1,15}", text, re.ASCII):
-    raise DataError(
-      f"{path} has {text[:100]!r} in {key}; a whole number is needed"
-    )
-  if int(text) > limit:
-    raise DataError(f"{path} has {text} in {key}, more than {limit:,}")
-  return int(text)

@@ -1,133 +1,129 @@
 """Sets of TensorFlow Datasets (TFDS), read from disk without TensorFlow.
 
-A set prepared as ArrayRecord or as TFRecord is read straight from its files,
-after its description was checked (`tfds_metadata.py`). A set that is not on
-disk is prepared first (`prepare.py`).
+A set that is prepared as ArrayRecord or as TFRecord is read from its files
+after its description is checked (`tfds_metadata.py`). A set that is not on
+disk is prepared first (`tfds_prepare.py`).
 """
 
 import contextlib
 import os
 import re
-import sys
-from collections.abc import Sequence
 
 import numpy as np
-import tensorflow_datasets as tfds
 from etils import epath
+from jaxtyping import Int
 
 from vqvae_jax.data import images
-from vqvae_jax.data.prepare import prepare
-from vqvae_jax.data.sources import Dataset, Example, Source
-from vqvae_jax.data.tfds_metadata import Metadata, SplitFiles, read_metadata
+from vqvae_jax.data.notes import note
+from vqvae_jax.data.source import Image, Source, SourceSplits
+from vqvae_jax.data.tfds_metadata import Metadata, read_metadata
+from vqvae_jax.data.tfds_prepare import prepare
 from vqvae_jax.data.tfrecord import TFRecords
 from vqvae_jax.errors import DataError
+from vqvae_jax.extras import TFDS, need
 from vqvae_jax.files import expand
 
-# Encoded images of at most this size are read at once: many in a row come
-# twenty times faster than one by one.
+# Splits of at most this size, encoded, are held in memory: reading many records
+# in a row is twenty times faster than reading one by one.
 MAX_ENCODED_BYTES = 2**30
 _CHUNK = 1000
 
 
 class TfdsSource(Source):
-  """One split of a prepared set; images are decoded when asked for."""
+  """One split of a prepared set; an image is decoded when it is needed."""
 
   def __init__(self, name: str, metadata: Metadata, split: str):
     self.name = name
     self._split = split
-    self._shape = metadata.image_shape
-    self._features = _features(metadata)
-    self._encoded = None
+    if None not in metadata.image_shape:
+      height, width, channels = metadata.image_shape
+      self.common_shape = images.Shape(height, width, 1 if channels == 1 else 3)
+    self._parse = _parser(name, metadata)
     self.class_names = metadata.class_names or ()
     files = metadata.splits[split]
-    with self._told_in_one_line():
+    with self._in_one_line():
       num_bytes = sum(os.path.getsize(path) for path in files.paths)
       self._records = _open_records(metadata.format, files)
-      self.labels = self._read_labels(keep=num_bytes <= MAX_ENCODED_BYTES)
+      self.labels = self._read_labels(num_bytes <= MAX_ENCODED_BYTES)
 
   @contextlib.contextmanager
-  def _told_in_one_line(self):
+  def _in_one_line(self):
     try:
       yield
     except DataError:
       raise
-    except Exception as error:  # A broken file raises many kinds.
+    except Exception as error:  # A broken file raises errors of many kinds.
       line = (str(error).splitlines() or [type(error).__name__])[0]
       raise DataError(
         f"the {self._split} split of {self.name} cannot be read: {line}"
       ) from error
 
-  def _read_labels(self, keep):
-    """All labels; keeps the encoded images if it is told to."""
-    labels, encoded = [], []
+  def _read_labels(self, hold_images):
+    """Returns all labels, and holds the encoded images if that is wanted."""
+    labels, encoded = [], [] if hold_images else None
     for start in range(0, len(self._records), _CHUNK):
       stop = min(start + _CHUNK, len(self._records))
-      for record in _read_many(self._records, range(start, stop)):
+      for record in self._records.__getitems__(list(range(start, stop))):
         image, label = self._parse(record)
         labels.append(label)
-        if keep:
+        if encoded is not None:
           encoded.append(image)
-    if keep:
-      self._encoded = encoded
+    self._encoded = encoded
     return np.asarray(labels, np.int64)
-
-  def _parse(self, record):
-    example = self._features.deserialize_example_np(
-      record, decoders={"image": tfds.decode.SkipDecoding()}
-    )
-    return example["image"], int(example.get("label", 0))
 
   def _bytes(self, index):
     if self._encoded is not None:
       return self._encoded[index]
-    with self._told_in_one_line():
+    with self._in_one_line():
       return self._parse(self._records[index])[0]
 
-  def __getitem__(self, index: int) -> Example:
-    image = images.decode(self._bytes(index), self.describe(index))
-    return {"image": image, "label": int(self.labels[index])}
+  def image(self, index: int) -> Image:
+    return images.decode(self._bytes(index), self.describe(index))
 
   def shape(self, index: int) -> images.Shape:
-    if None not in self._shape:
-      height, width, channels = self._shape
-      return images.Shape(height, width, 1 if channels == 1 else 3)
-    return images.read_shape(self._bytes(index), self.describe(index))
+    return self.common_shape or images.read_shape(
+      self._bytes(index), self.describe(index)
+    )
 
   def describe(self, index: int) -> str:
     return f"image {index} of {self.name} ({self._split})"
 
-  def keep_classes(self, kept: np.ndarray):
-    """Numbers the classes anew, leaving out all but the `kept` ones.
+  def select_classes(self, present: Int[np.ndarray, " k"]) -> None:
+    """Leaves out all other classes, and numbers these from 0.
+
+    Args:
+      present: labels of the classes, in ascending order.
 
     Raises:
-      DataError: if an image is of another class, or has no label (-1).
+      DataError: if an image has another class, or no label (-1).
     """
-    places = np.searchsorted(kept, self.labels)
-    known = kept[np.minimum(places, len(kept) - 1)] == self.labels
+    labels = np.searchsorted(present, self.labels)
+    known = present[np.minimum(labels, len(present) - 1)] == self.labels
     if not np.all(known):
       index = int(np.argmin(known))
       raise DataError(
         f"{self.describe(index)} has the label {self.labels[index]}, which no "
         "training image has"
       )
-    self.labels = places
+    self.labels = labels
     if self.class_names:
-      self.class_names = tuple(self.class_names[label] for label in kept)
+      self.class_names = tuple(self.class_names[label] for label in present)
 
 
-def open_tfds(name: str, data_dir: str | None) -> Dataset:
-  """A TFDS set, prepared first where it is not on disk and there is network.
+def open_tfds(name: str, data_dir: str | None) -> SourceSplits:
+  """Opens a TFDS set, which is prepared first if it is not on disk.
 
   Args:
-    name: as TFDS writes it: `name`, `name/config`, `name:version`.
-    data_dir: where sets are prepared; by default TFDS's own choice,
+    name: name of the set in TFDS: `name`, `name/config`, `name:version`.
+    data_dir: folder of the prepared sets; by default that of TFDS,
       `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
 
   Raises:
-    DataError: if there is no such set, it cannot be prepared, or it is not
-      one of 8-bit images with one label each.
+    DataError: if there is no such set, it cannot be prepared, it does not
+      consist of 8-bit images with one label each, or TFDS is not installed.
   """
-  data_dir = str(expand(data_dir or tfds.core.constants.DATA_DIR))
+  default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+  data_dir = str(expand(data_dir or default))
   folder = _find(name, data_dir)
   if folder is None:
     prepare(name, data_dir)
@@ -137,26 +133,27 @@ def open_tfds(name: str, data_dir: str | None) -> Dataset:
   return _open_folder(name, folder)
 
 
-def open_tfds_dir(path: str) -> Dataset:
-  """A prepared TFDS set by its own folder, wherever that is.
+def open_tfds_dir(path: str) -> SourceSplits:
+  """Opens a prepared TFDS set by its own folder.
 
   Args:
-    path: the folder that holds `dataset_info.json`.
+    path: path of the folder that holds `dataset_info.json`.
 
   Raises:
-    DataError: if it holds no TFDS set, or not one of 8-bit images with one
-      label each.
+    DataError: if the folder does not hold a TFDS set of 8-bit images with one
+      label each, or TFDS is not installed.
   """
   folder = expand(path)
   if not (folder / "dataset_info.json").exists():
     raise DataError(
       f"{path} is not a TFDS data set: it has no dataset_info.json; a job of "
-      "sample.py has one once all of its shards are whole"
+      "sample.py writes one when all of its shards are complete"
     )
   return _open_folder(f"tfds-dir:{path}", folder)
 
 
 def _open_folder(name, folder):
+  _tfds(name)
   metadata = read_metadata(folder, name)
   own = metadata.splits
   if "train" not in own:
@@ -167,33 +164,32 @@ def _open_folder(name, folder):
   if not len(train):
     raise DataError(f"{name} has no training image")
   # Some sets declare classes that none of their images has.
-  kept = np.unique(train.labels)
-  if kept[0] < 0:
+  present = np.unique(train.labels)
+  if present[0] < 0:
     raise DataError(f"{name} has training images without a label")
-  if kept[-1] >= train.num_classes:
+  if present[-1] >= train.num_classes:
     index = int(np.argmax(train.labels))
     raise DataError(
-      f"{train.describe(index)} has the label {kept[-1]}, beyond the "
+      f"{train.describe(index)} has the label {present[-1]}, beyond the "
       f"{train.num_classes} classes of the set"
     )
-  unused = train.num_classes - len(kept)
+  unused = train.num_classes - len(present)
   if unused:
-    print(
+    note(
       f"{name}: {unused} of its {train.num_classes} classes have no image and "
-      "are left out",
-      file=sys.stderr,
+      "are left out"
     )
-  train.keep_classes(kept)
+  train.select_classes(present)
 
   def opener(split):
     def open_split():
       source = TfdsSource(name, metadata, split)
-      source.keep_classes(kept)
+      source.select_classes(present)
       return source
 
     return open_split
 
-  return Dataset(
+  return SourceSplits(
     name,
     {s: opener(s) for s in ("validation", "test") if s in own}
     | {"train": lambda: train},
@@ -201,9 +197,9 @@ def _open_folder(name, folder):
 
 
 def _find(name: str, data_dir: str) -> epath.Path | None:
-  """The folder of a set as TFDS lays it out, or None.
+  """Returns the folder of a set in the layout of TFDS, or None.
 
-  The newest of several versions is taken, as TFDS does.
+  Of several versions it is the newest, as in TFDS.
   """
   parts = re.fullmatch(
     r"([A-Za-z]\w*)(?:/([\w.\-]+))?(?::([\d.*]+))?", name, re.ASCII
@@ -212,6 +208,8 @@ def _find(name: str, data_dir: str) -> epath.Path | None:
     return None
   base, config, version = parts.groups()
   root = epath.Path(data_dir) / base
+  if not root.is_dir():
+    return None
   if not config:
     found = _newest(root, version)
     config = None if found else _default_config(base)
@@ -221,7 +219,8 @@ def _find(name: str, data_dir: str) -> epath.Path | None:
 
 
 def _default_config(base):
-  """The configuration that TFDS takes where none is named, or None."""
+  """Returns the configuration that TFDS takes by default, or None."""
+  tfds = _tfds(base)
   try:
     config = tfds.builder_cls(base).default_builder_config
   except (tfds.core.DatasetNotFoundError, ValueError):
@@ -230,7 +229,7 @@ def _default_config(base):
 
 
 def _newest(folder, version):
-  """The folder of the newest version that is meant, or None."""
+  """Returns the folder of the newest version that matches, or None."""
   if not folder.is_dir():
     return None
   pattern = re.escape(version or "*").replace(r"\*", r"\d+")
@@ -249,23 +248,39 @@ def _newest(folder, version):
   )
 
 
-def _features(metadata):
-  """How TFDS reads a record; features of a set that are not used are not
-  named, so TFDS does not look at them.
+def _tfds(name):
+  return need("tensorflow_datasets", f"--dataset={name}", TFDS)
+
+
+def _parser(name, metadata):
+  """Returns a function from a record to its encoded image and its label.
+
+  TFDS looks at no other features of the set, because they are not named.
   """
+  tfds = _tfds(name)
   features = {"image": tfds.features.Image(shape=metadata.image_shape)}
   if metadata.class_names is not None:
     features["label"] = tfds.features.ClassLabel(
       num_classes=len(metadata.class_names)
     )
-  return tfds.features.FeaturesDict(features)
+  features = tfds.features.FeaturesDict(features)
+  decoders = {"image": tfds.decode.SkipDecoding()}
+
+  def parse(record):
+    example = features.deserialize_example_np(record, decoders=decoders)
+    return example["image"], int(example.get("label", 0))
+
+  return parse
 
 
-def _open_records(format_: str, files: SplitFiles) -> Sequence[bytes]:
+def _open_records(format_, files):
   if format_ == "tfrecord":
     return TFRecords(files.paths, files.lengths)
-  from array_record.python import array_record_data_source as array_record
-
+  array_record = need(
+    "array_record.python.array_record_data_source",
+    f"the ArrayRecord file {files.paths[0]}" if files.paths else "ArrayRecord",
+    TFDS,
+  )
   for path, length in zip(files.paths, files.lengths, strict=True):
     found = len(array_record.ArrayRecordDataSource(path))
     if found != length:
@@ -275,9 +290,3 @@ def _open_records(format_: str, files: SplitFiles) -> Sequence[bytes]:
       )
   paths = [p for p, n in zip(files.paths, files.lengths, strict=True) if n]
   return array_record.ArrayRecordDataSource(paths) if paths else []
-
-
-def _read_many(records, indices):
-  if hasattr(records, "__getitems__"):
-    return records.__getitems__(list(indices))
-  return [records[i] for i in indices]

@@ -1,7 +1,8 @@
 """Random access to TFRecord files, without TensorFlow and without a copy.
 
-A record is its length (8 bytes, little-endian), 4 bytes of checksum, the data,
-and 4 bytes of checksum: https://www.tensorflow.org/tutorials/load_data/tfrecord
+A record consists of its length (8 bytes, little-endian), 4 bytes of checksum,
+the data, and 4 bytes of checksum, as in
+https://www.tensorflow.org/tutorials/load_data/tfrecord
 """
 
 import mmap
@@ -19,12 +20,12 @@ _HEADER, _FOOTER = 12, 4
 class TFRecords(Sequence[bytes]):
   """The records of several files, one file after the other.
 
-  Only the lengths are read at first, about a microsecond for each record.
-  The checksums are not: an image that was damaged does not decode.
+  At first only the lengths are read, which takes about a microsecond for each
+  record. Checksums are not read, because a damaged image does not decode.
 
   Args:
-    paths: of the files.
-    lengths: records that each file should have.
+    paths: paths of the files.
+    lengths: number of records that each file should have.
 
   Raises:
     DataError: if a file is missing, or does not have its number of records.
@@ -58,6 +59,9 @@ class TFRecords(Sequence[bytes]):
     (length,) = struct.unpack_from("<Q", data, start)
     return bytes(data[start + _HEADER : start + _HEADER + length])
 
+  def __getitems__(self, indices: Sequence[int]) -> list[bytes]:
+    return [self[index] for index in indices]
+
 
 def _map(path):
   try:
@@ -72,7 +76,7 @@ def _map(path):
 
 
 def _offsets(data):
-  """Where each record starts, or None if the last one is not whole."""
+  """Returns where each record starts, or None if the last is incomplete."""
   offsets, place, end = [], 0, len(data)
   while place + _HEADER <= end:
     offsets.append(place)

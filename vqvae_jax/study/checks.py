@@ -2,7 +2,7 @@
 
 from vqvae_jax.config import StudyConfig
 from vqvae_jax.config.generators import stages_of
-from vqvae_jax.data import check_split
+from vqvae_jax.data import check_test_split
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generators import build
 from vqvae_jax.sharding import check_batch, make_mesh
@@ -67,7 +67,7 @@ def check_test_images(config: StudyConfig, seed: Seed) -> None:
   Raises:
     DataError: if an image cannot be read; the message names it.
   """
-  check_split(config.run_config(seed.number, ""), "test", seed.spec)
+  check_test_split(config.run_config(seed.number, ""), seed.spec)
 
 
 def _check_model(config, seed, model):

@@ -12,9 +12,9 @@ import numpy as np
 import optax
 from jaxtyping import Float, PyTree, UInt8
 
+from vqvae_jax.data.augment import STRENGTHS, classical
 from vqvae_jax.errors import RunError
 from vqvae_jax.pixels import to_float
-from vqvae_jax.study.classical import STRENGTHS, classical
 from vqvae_jax.study.classifiers import Classifier, TunedClassifier
 from vqvae_jax.study.parts import Part, batch_counts, batches
 

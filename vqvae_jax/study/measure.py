@@ -9,12 +9,12 @@ import numpy as np
 from etils import epath
 from jaxtyping import Float, UInt8
 
+from vqvae_jax.data.augment import STRENGTHS, classical
 from vqvae_jax.generators import load
 from vqvae_jax.pixels import to_uint8
 from vqvae_jax.progress import duration
 from vqvae_jax.study import quality, records
 from vqvae_jax.study.arms import Arm, GeneratorSpec
-from vqvae_jax.study.classical import STRENGTHS, classical
 from vqvae_jax.study.crossfit import CrossFitted, cross_fit, folds
 from vqvae_jax.study.fitting import FEATURES, features
 from vqvae_jax.study.images import Images

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 
 from vqvae_jax.config import StudyConfig
+from vqvae_jax.data.augment import STRENGTHS
 from vqvae_jax.study import generators
-from vqvae_jax.study.classical import STRENGTHS
 from vqvae_jax.study.fitting import CANDIDATES, CLASSIFIERS
 
 # Settings that may change when a study continues.

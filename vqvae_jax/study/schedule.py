@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from vqvae_jax.config import StudyConfig
+from vqvae_jax.data.augment import STRENGTHS
 from vqvae_jax.progress import duration
-from vqvae_jax.study.classical import STRENGTHS
 from vqvae_jax.study.fitting import CANDIDATES, FEATURES
 
 # After this many seconds without a line, a line says what is being done.

@@ -11,11 +11,11 @@ from etils import epath
 from jaxtyping import PyTree
 from scipy.special import log_softmax
 
+from vqvae_jax.data.augment import STRENGTHS
 from vqvae_jax.errors import RunError
 from vqvae_jax.progress import duration
 from vqvae_jax.study import records
 from vqvae_jax.study.arms import Arm
-from vqvae_jax.study.classical import STRENGTHS
 from vqvae_jax.study.fitting import (
   CANDIDATES,
   CLASSIFIERS,

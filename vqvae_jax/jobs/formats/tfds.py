@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from etils import epath
 
 from vqvae_jax.errors import ConfigError
+from vqvae_jax.extras import TFDS, need
 from vqvae_jax.files import PARTIAL
 from vqvae_jax.jobs.formats.base import Images, Labels, OneFile
 from vqvae_jax.jobs.shards import Shard
@@ -26,7 +27,7 @@ class TfdsSet(OneFile):
   def __init__(self, *args):
     super().__init__(*args)
     # Imported here because it is slow, and the other formats do not need it.
-    import tensorflow_datasets as tfds
+    tfds = need("tensorflow_datasets", "--format=tfds", TFDS, ConfigError)
     from tensorflow_datasets.core import example_serializer
 
     logging.getLogger("absl").addFilter(_is_no_advice)

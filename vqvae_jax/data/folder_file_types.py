@@ -1,4 +1,4 @@
-"""Which kind of file lies in an image folder, and what to do about it."""
+"""The types of files in image folders, and what to do about other types."""
 
 import os
 import shlex
@@ -15,16 +15,16 @@ IMAGE_SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".webp") + (
   ".pjpeg",
   ".pjp",
 )
-# Why a companion is skipped.
-NO_IMAGES = "beside the images"
-# What lies beside images in published sets; any other file is a mistake.
+# The reason why a companion is skipped.
+COMPANION = "beside the images"
+# Files beside the images of published sets; any other file is a mistake.
 _COMPANION_SUFFIXES = frozenset(
   (".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml")
   + (".yml", ".html", ".pdf", ".ini", ".db", ".log", ".py", ".sh", ".zip")
   + (".tar", ".gz", ".tgz")
 )
 _COMPANION_NAMES = ("license", "readme", "notice", "copying", "checksums")
-# What systems and programs leave behind, apart from names with a dot.
+# Files that systems and programs leave behind, besides names with a dot.
 _SYSTEM_NAMES = frozenset(
   ("__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini")
   + ("@eadir", "@__thumb", "@recycle", "#recycle", "$recycle.bin", "icon\r")
@@ -48,7 +48,7 @@ _CONVERTIBLE = {
   ".tga": "TGA",
 }
 _DICOM = (".dcm", ".dicom", ".ima")
-# What the files of a set may have been called before they were converted.
+# Suffixes that the files of a set may have had before they were converted.
 CONVERTED_SUFFIXES = (*IMAGE_SUFFIXES, *_DICOM, *_CONVERTIBLE)
 _VOLUMES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".mgz")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
@@ -59,12 +59,12 @@ _MAGIC = (
 
 
 def is_system(name: str) -> bool:
-  """Whether a file or folder is known rubbish."""
+  """Returns whether a system or program left a file or folder behind."""
   return name.lower() in _SYSTEM_NAMES
 
 
 def is_companion(name: str) -> bool:
-  """Whether a file is no image, but usual beside images."""
+  """Returns whether a file is not an image, but common beside images."""
   name = name.lower()
   stem, suffix = os.path.splitext(name)
   inner = os.path.splitext(stem)[1]
@@ -76,7 +76,7 @@ def is_companion(name: str) -> bool:
 
 
 def mistake(path: str, root: str | os.PathLike) -> str:
-  """What is wrong with a file that is neither read nor passed over.
+  """Returns what is wrong with a file that is neither read nor skipped.
 
   Args:
     path: path of the file.
@@ -104,7 +104,7 @@ def mistake(path: str, root: str | os.PathLike) -> str:
     )
   if path.lower().endswith(_VOLUMES):
     return (
-      f"{name} is a volume of many slices, no PNG, JPEG or WebP image; save "
+      f"{name} is a volume of many slices, not a PNG, JPEG or WebP image; save "
       "its slices first: pip install med2image && med2image -i "
       f"{shlex.quote(name)} -d slices -o slice.png"
     )
@@ -122,17 +122,20 @@ def mistake(path: str, root: str | os.PathLike) -> str:
       return f"{name} is a {format_name} image; rename it to end in {right}"
   if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
     return f"{name} is a WebP image; rename it to end in .webp"
-  return f"{name} is no PNG, JPEG or WebP image; convert it or move it away"
+  return f"{name} is not a PNG, JPEG or WebP image; convert it or move it away"
 
 
 def _convert(name, suffix, root):
-  """The command deletes what it has converted, so it works on a copy."""
+  """Returns a message with a command that converts a copy of the folder.
+
+  The command deletes the files that it has converted.
+  """
   if os.path.basename(root) in ("", ".", ".."):
     root = os.path.abspath(root)
   copy = shown(shlex.quote(root + "_png"))
   return (
-    f"{name} is no PNG, JPEG or WebP image but {_CONVERTIBLE[suffix]}; convert "
-    f"a copy of the folder with ImageMagick, and name the copy: "
+    f"{name} is not a PNG, JPEG or WebP image but {_CONVERTIBLE[suffix]}; "
+    "convert a copy of the folder with ImageMagick, and use the copy: "
     f"cp -r {shown(shlex.quote(root))} {copy} && find {copy} -iname "
     f"'*{suffix}' -exec magick '{{}}[0]' '{{}}.png' ';' -delete"
   )

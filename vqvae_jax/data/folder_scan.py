@@ -1,31 +1,33 @@
-"""The files of an image folder: what is read, passed over, or refused.
+"""The files of an image folder: which are read, skipped, or refused.
 
-Nothing is passed over in silence: what is skipped is counted, and a file that
-may be an image in a format that is not read ends the reading.
+Files that are skipped are counted, and the user sees how many they are. A file
+that may be an image in another format ends the reading.
 """
 
 import collections
+import difflib
 import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from vqvae_jax.data.file_kinds import (
+from vqvae_jax.data.folder_file_types import (
+  COMPANION,
   IMAGE_SUFFIXES,
-  NO_IMAGES,
   is_companion,
   is_system,
   mistake,
 )
-from vqvae_jax.data.notes import amount, examples, note, shown
+from vqvae_jax.data.notes import amount, examples, is_safe, note, shown
 from vqvae_jax.errors import DataError
 
 
 def home_path(path: str) -> Path:
-  """A local path as the user means it.
+  """Returns a local path, in which `~` is the home folder.
 
   Raises:
-    DataError: if it begins with `~` and a user who is not there.
+    DataError: if it begins with `~` and the name of an unknown user.
   """
   try:
     return Path(path).expanduser()
@@ -33,8 +35,44 @@ def home_path(path: str) -> Path:
     raise DataError(f"{shown(path)}: {error}") from None
 
 
-class Image(NamedTuple):
-  """An image file of one folder, as the folder lists it."""
+def find_root(path: str) -> Path:
+  """Returns the folder that `folder:DIR` names.
+
+  Raises:
+    DataError: if it is not a folder.
+  """
+  if not path:
+    raise DataError("folder: does not name a folder; write folder:DIR")
+  root = home_path(path)
+  if not is_safe(path):
+    raise DataError(
+      f"folder:{shown(path)} has a name that is not UTF-8 or has a control "
+      "character; rename it"
+    )
+  if os.path.isdir(root):
+    return root
+  if os.path.islink(root):
+    raise DataError(f"folder:{path} is a link to nothing")
+  if os.path.exists(root):
+    raise DataError(f"folder:{path} is a file, not a folder")
+  raise DataError(f"folder:{path} does not exist{_suggestion(root)}")
+
+
+def _suggestion(root):
+  try:
+    siblings = [p.name for p in root.parent.iterdir() if p.is_dir()]
+  except OSError:
+    return ""
+  by_case = {name.casefold(): name for name in sorted(siblings)}
+  near = difflib.get_close_matches(root.name.casefold(), by_case, 1)
+  if not near:
+    return ""
+  command = shlex.quote(f"folder:{root.parent / by_case[near[0]]}")
+  return f"; did you mean {shown(command)}?"
+
+
+class ImageFile(NamedTuple):
+  """An image file as its folder lists it."""
 
   name: str
   inode: int
@@ -42,19 +80,19 @@ class Image(NamedTuple):
 
 
 class Level(NamedTuple):
-  """What one folder holds itself, sorted by name."""
+  """The folders and images directly in a folder, sorted by name."""
 
   folders: tuple[str, ...]
-  images: tuple[Image, ...]
+  images: tuple[ImageFile, ...]
 
   @property
   def only_folders(self) -> bool:
-    """Whether it holds folders and no image."""
+    """Whether there are folders and no image."""
     return bool(self.folders) and not self.images
 
 
 class Scan:
-  """One reading of a folder and of what lies below.
+  """One reading of a folder and of all folders below it.
 
   Paths are relative to the root, with the system's separator.
   """
@@ -64,7 +102,7 @@ class Scan:
 
     Args:
       root: path of the folder.
-      known: paths of files that are read for other reasons, so not skipped.
+      known: paths of files that are not images, but are read otherwise.
     """
     self.root = root
     self._known = {os.path.realpath(path) for path in known}
@@ -72,12 +110,12 @@ class Scan:
     self._walked = {}
     self._by_path = {}
     self._by_inode = {}
-    # Why something is skipped, with the files and the folders.
+    # Paths of skipped files and folders by the reason.
     self._skipped = collections.defaultdict(list)
     self._counts = collections.Counter()
 
   def look(self, folder: str) -> Level:
-    """What a folder holds; each is listed once only.
+    """Returns what a folder holds; each folder is listed only once.
 
     Raises:
       DataError: if it cannot be listed, or holds a file that is neither an
@@ -88,11 +126,11 @@ class Scan:
     return self._levels[folder]
 
   def walk(self, folder: str) -> list[str]:
-    """All images of a folder and below, in a fixed order.
+    """Returns all images in a folder and below, in a fixed order.
 
     Raises:
-      DataError: as `look`, and if a folder or a file is met a second time,
-        by links.
+      DataError: as `look` does, and if links lead to a folder or file for the
+        second time.
     """
     found, ahead = [], [folder]
     while ahead:
@@ -103,12 +141,12 @@ class Scan:
         path = os.path.join(here, image.name)
         self._check_new(path, real, image)
         found.append(path)
-      # The last is the next.
+      # The last folder is the next to be read.
       ahead += [os.path.join(here, name) for name in reversed(level.folders)]
     return found
 
   def skipped_below(self, folder: str) -> str:
-    """What is skipped in a folder, for a message that it has no image."""
+    """Returns what is skipped in a folder, for a message."""
     prefix = os.path.join(folder, "")
     names = [
       path
@@ -119,18 +157,18 @@ class Scan:
     return f" (skipped: {examples(names)})" if names else ""
 
   def tables(self) -> list[str]:
-    """The CSV files among what is skipped."""
+    """Returns the CSV files among the skipped files."""
     return [
       path
-      for path in self._skipped[NO_IMAGES]
+      for path in self._skipped[COMPANION]
       if path.lower().endswith((".csv", ".tsv"))
     ]
 
-  def report(self, name: str):
-    """Says in one line what was skipped, if anything.
+  def report(self, name: str) -> None:
+    """Prints in one line what was skipped, if anything was.
 
     Args:
-      name: the name of the data set.
+      name: name of the data set.
     """
     if not self._counts:
       return
@@ -164,7 +202,7 @@ class Scan:
       elif is_system(entry.name):
         reason = "of the system"
       elif not is_folder and is_companion(entry.name):
-        reason = NO_IMAGES
+        reason = COMPANION
       if reason is not None:
         self._skip(folder, entry, is_folder, reason)
       elif is_folder:
@@ -182,32 +220,32 @@ class Scan:
   def _image(self, entry):
     suffix = os.path.splitext(entry.name)[1].lower()
     if suffix in IMAGE_SUFFIXES and entry.is_file():
-      return Image(entry.name, entry.inode(), entry.is_symlink())
+      return ImageFile(entry.name, entry.inode(), entry.is_symlink())
     raise DataError(mistake(entry.path, self.root))
 
   def _enter(self, folder):
-    """The real path of a folder that is met for the first time."""
+    """Returns the real path of a folder, unless links lead to it again."""
     real = os.path.realpath(self.root / folder)
     first = self._walked.setdefault(real, folder)
     if first != folder:
       here, there = shown(self.root / folder), shown(self.root / first)
       if Path(first) in Path(folder).parents:
-        raise DataError(f"{here} is a link to a folder that it lies in")
+        raise DataError(f"{here} is a link to a folder that contains it")
       raise DataError(
         f"{here} and {there} are one folder, by a link; remove one of them"
       )
     return real
 
   def _check_new(self, path, real_folder, image):
-    """Refuses an image that was met under another name.
+    """Refuses an image that was found before under another name.
 
-    It would have two labels, or lie on both sides of a split.
+    It would have two labels, or be in two splits.
     """
     full = os.path.join(real_folder, image.name)
     key = os.path.realpath(full) if image.is_link else full
     first = self._by_path.setdefault(key, path)
     if first == path and image.inode and not image.is_link:
-      # Equal numbers on two disks are no proof.
+      # Two disks may have equal numbers.
       other = self._by_inode.setdefault(image.inode, path)
       if other != path and _same_file(self.root / path, self.root / other):
         first = other
@@ -221,7 +259,7 @@ class Scan:
 def _is_folder(entry):
   try:
     return entry.is_dir()
-  except OSError as error:  # A link to itself.
+  except OSError as error:  # Such as a link to itself.
     raise DataError(
       f"{shown(entry.path)} cannot be followed: {error.strerror}"
     ) from None
@@ -230,5 +268,5 @@ def _is_folder(entry):
 def _same_file(path, other):
   try:
     return os.path.samefile(path, other)
-  except OSError:  # It is gone, which is met when it is read.
+  except OSError:  # The file is gone, which is reported when it is read.
     return False

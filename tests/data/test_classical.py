@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vqvae_jax.study.classical import STRENGTHS, Strength, classical
+from vqvae_jax.data.augment import STRENGTHS, Strength, classical
 
 changed = jax.jit(classical)
 NONE = STRENGTHS["none"]

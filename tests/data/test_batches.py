@@ -5,12 +5,7 @@ import pytest
 from pictures import class_folders
 
 from vqvae_jax.config import Config
-from vqvae_jax.data import (
-  dataset,
-  eval_batches,
-  load_data,
-  make_train_iterator,
-)
+from vqvae_jax.data import eval_batches, load_data, make_train_iterator
 from vqvae_jax.errors import ConfigError
 
 
@@ -90,7 +85,7 @@ def test_orbax_brings_the_iterator_back_to_its_place(
   from orbax.checkpoint import v1 as ocp
 
   if not in_memory:
-    monkeypatch.setattr(dataset, "MAX_MEMORY_BYTES", 0)
+    monkeypatch.setattr("vqvae_jax.data.split.MAX_MEMORY_BYTES", 0)
   class_folders(tmp_path / "set", count=10)
   split = load_data(Config(dataset=f"folder:{tmp_path / 'set'}"))["train"]
   assert (split.images is not None) == in_memory

@@ -1,18 +1,18 @@
-"""Which file a table means: by its name, and the folders written with it."""
+"""Finds the file that a row of a table names."""
 
 import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from vqvae_jax.data.file_kinds import CONVERTED_SUFFIXES
+from vqvae_jax.data.folder_file_types import CONVERTED_SUFFIXES
 
 
-class Files:
-  """The image files of a folder, found by what tables call them.
+class FileFinder:
+  """The image files of a folder, found by the names that tables give them.
 
-  A table may write a file with or without its extension, its folders, or the
-  folder of the whole set; and with the extension that the file had before it
+  A table may name a file with or without its extension, its folders, or the
+  folder of the whole set, and with the extension that the file had before it
   was converted.
   """
 
@@ -30,13 +30,13 @@ class Files:
       self._by_name.add(file, file)
       self._by_stem.add(os.path.splitext(file)[0], file)
 
-  def learn(self, names: Iterable[str]):
-    """Looks for folders that all names begin with: where the set once lay."""
+  def learn(self, names: Iterable[str]) -> None:
+    """Learns which folders all names of a table begin with."""
     folders = {tuple(_parts(name)[:-1]) for name in names}
     self._common = len(os.path.commonprefix(list(folders)))
 
   def find(self, name: str) -> list[str]:
-    """The files that a name can mean: one, if it is clear, or two of them."""
+    """Returns the file of a name, or two files if the name is ambiguous."""
     parts = _parts(name)
     if not parts:
       return []
@@ -47,26 +47,26 @@ class Files:
     return found
 
   def _look(self, index, parts):
-    """Files that lie there, from the root, from above it, or from below."""
+    """Looks below the root, then with folders above it, then in any folder."""
     for start in range(len(parts)):
       found = index.whole.get("/".join(parts[start:]))
       if found and _ends(self._above, parts[:start]):
         return found
     found = index.tails.get("/".join(parts))
     if not found and 0 < self._common < len(parts):
-      # The set was moved, or its folder has another name here.
+      # The set has been moved, or its folder has been renamed.
       found = index.tails.get("/".join(parts[self._common :]))
     return found or []
 
 
 class _Index:
-  """Files by their paths, and by what their paths end with; two of each."""
+  """Files by their paths and by the ends of their paths, at most two each."""
 
   def __init__(self):
     self.whole = {}
     self.tails = {}
 
-  def add(self, path, file):
+  def add(self, path, file) -> None:
     _append(self.whole, path, file)
     tail = path
     while tail:
@@ -76,7 +76,7 @@ class _Index:
 
 def _append(index, key, file):
   files = index.setdefault(key, [])
-  # More than two are no less clear, and there may be as many as images.
+  # Two suffice to show that a name is ambiguous.
   if len(files) < 2:
     files.append(file)
 

@@ -13,10 +13,10 @@ import pytest
 from test_tfds import prepare_on_disk
 
 from vqvae_jax.config import Config
-from vqvae_jax.data import load_data, prepare
+from vqvae_jax.data import load_data, tfds_prepare
 from vqvae_jax.errors import DataError
 
-ROOT = pathlib.Path(prepare.__file__).parents[2]
+ROOT = pathlib.Path(tfds_prepare.__file__).parents[2]
 
 
 def refused(match, name, data_dir="/nowhere"):
@@ -63,7 +63,7 @@ def test_names_that_nobody_knows(no_process, tmp_path):
 def test_no_network_is_told_with_what_works_without(
   no_process, monkeypatch, tmp_path
 ):
-  monkeypatch.setattr(prepare, "online", lambda hosts: False)
+  monkeypatch.setattr(tfds_prepare, "online", lambda hosts: False)
   prepare_on_disk(tmp_path)
   (tmp_path / "downloads").mkdir()
   refused(
@@ -78,7 +78,7 @@ def test_the_hosts_of_the_set_are_the_ones_that_are_tried(
   no_process, monkeypatch, tmp_path
 ):
   tried = []
-  monkeypatch.setattr(prepare, "online", lambda hosts: tried.append(hosts))
+  monkeypatch.setattr(tfds_prepare, "online", lambda hosts: tried.append(hosts))
   refused("no network", "mnist", tmp_path)
   refused("no network", "cifar10", tmp_path)
   assert tried == [{"storage.googleapis.com"}, {"www.cs.toronto.edu"}]
@@ -90,7 +90,7 @@ def test_another_process_prepares_and_sees_no_accelerator(
   def run(command, env, **kwargs):
     assert command[1:] == [
       "-m",
-      "vqvae_jax.data.prepare",
+      "vqvae_jax.data.tfds_prepare",
       "mnist",
       "--data-dir",
       str(tmp_path),
@@ -100,7 +100,7 @@ def test_another_process_prepares_and_sees_no_accelerator(
     prepare_on_disk(tmp_path, "array_record", name="mnist")
     return subprocess.CompletedProcess(command, 0, "")
 
-  monkeypatch.setattr(prepare, "online", lambda hosts: True)
+  monkeypatch.setattr(tfds_prepare, "online", lambda hosts: True)
   monkeypatch.setattr(subprocess, "run", run)
   data = load_data(Config(dataset="mnist", data_dir=str(tmp_path)))
   assert data.spec.num_train == 24
@@ -111,7 +111,7 @@ def test_a_failed_preparation_says_why(monkeypatch, tmp_path):
   def run(command, **kwargs):
     return subprocess.CompletedProcess(command, 1, "the disk is full\nmore\n")
 
-  monkeypatch.setattr(prepare, "online", lambda hosts: True)
+  monkeypatch.setattr(tfds_prepare, "online", lambda hosts: True)
   monkeypatch.setattr(subprocess, "run", run)
   refused("mnist could not be prepared in .*: the disk is full$", "mnist")
 
@@ -128,18 +128,18 @@ def test_online_connects_to_any_host_or_to_the_proxy(monkeypatch):
     return socket.socket()
 
   monkeypatch.setattr(socket, "create_connection", connect)
-  assert prepare.online({"dead", "alive"})
-  assert not prepare.online({"dead"})
+  assert tfds_prepare.online({"dead", "alive"})
+  assert not tfds_prepare.online({"dead"})
   monkeypatch.setenv("https_proxy", "http://proxy:3128")
   connected.clear()
-  assert prepare.online({"dead"})
+  assert tfds_prepare.online({"dead"})
   assert connected == [("proxy", 3128)]
 
 
 def test_a_name_server_that_never_answers_does_not_hold_up(monkeypatch):
   for name in ("https_proxy", "HTTPS_PROXY"):
     monkeypatch.delenv(name, raising=False)
-  monkeypatch.setattr(prepare, "_PATIENCE", 0.2)
+  monkeypatch.setattr(tfds_prepare, "_PATIENCE", 0.2)
 
   def connect(address, timeout):
     time.sleep(5)
@@ -147,7 +147,7 @@ def test_a_name_server_that_never_answers_does_not_hold_up(monkeypatch):
 
   monkeypatch.setattr(socket, "create_connection", connect)
   start = time.monotonic()
-  assert not prepare.online({"example.org"})
+  assert not tfds_prepare.online({"example.org"})
   assert time.monotonic() - start < 2
 
 
@@ -155,7 +155,7 @@ BUILDER = """
 import pathlib, sys
 import numpy as np
 import tensorflow_datasets as tfds
-from vqvae_jax.data import prepare
+from vqvae_jax.data import tfds_prepare
 
 class TinyDigits(tfds.core.GeneratorBasedBuilder):
   VERSION = tfds.core.Version("1.0.0")
@@ -179,7 +179,7 @@ class TinyDigits(tfds.core.GeneratorBasedBuilder):
 root = sys.argv[1]
 tfds.builder("tiny_digits", data_dir=root + "/tfrecord").download_and_prepare()
 sys.argv = ["prepare", "tiny_digits", "--data-dir", root + "/array_record"]
-prepare.main()
+tfds_prepare.main()
 """
 
 

@@ -1,22 +1,22 @@
-"""What Pillow does not tell of a PNG file, from its chunks alone."""
+"""Checks of the chunks of PNG files that Pillow does not make."""
 
 import struct
 import zlib
-from typing import BinaryIO
+from io import BufferedIOBase
 
-# Kinds of chunks from which Pillow takes an orientation.
-_TELLING = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
+# Kinds of chunks that may hold an orientation.
+_TEXTS = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 
 
-def has_late_text(stream: BinaryIO) -> bool:
-  """Whether chunks after the first pixels may tell an orientation."""
+def has_late_text(stream: BufferedIOBase) -> bool:
+  """Returns whether chunks after the pixels may hold an orientation."""
   kinds = [kind for kind, _ in _chunks(stream)]
   after = kinds[kinds.index(b"IDAT") :] if b"IDAT" in kinds else []
-  return not set(_TELLING).isdisjoint(after)
+  return not set(_TEXTS).isdisjoint(after)
 
 
-def check_sums(stream: BinaryIO):
-  """Compares the pixels with their checksums, as Pillow does not.
+def check_sums(stream: BufferedIOBase) -> None:
+  """Compares the pixels with their checksums.
 
   Raises:
     ValueError: if they differ.
@@ -29,11 +29,11 @@ def check_sums(stream: BinaryIO):
 
 
 def _chunks(stream):
-  """Kind and length of each chunk of a PNG; none is read."""
-  place = stream.tell()
+  """Yields the kind and length of each chunk of a PNG."""
+  before = stream.tell()
   start = 8
   while stream.seek(start) and len(head := stream.read(8)) == 8:
     length, kind = struct.unpack(">I4s", head)
     yield kind, length
     start += length + 12
-  stream.seek(place)
+  stream.seek(before)
