@@ -28,8 +28,9 @@ import tyro
 # This package is the one in this checkout, installed or not.
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
+from nearest_kernel import nearest_tpu
+
 from vqvae_jax.quantizers import nearest_code
-from vqvae_jax.quantizers.kernels import nearest_tpu
 
 # Seconds between two calls.
 REST = 0.5

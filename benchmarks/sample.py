@@ -51,7 +51,7 @@ def sample_uncached(model, params, keys, labels):
   """The ids of `sample`, with nothing kept from one id to the next."""
 
   def logits_at(prior, ids, position):
-    x = prior.hidden(ids, labels)
+    x = prior.stream(ids, labels)
     x = jax.lax.dynamic_index_in_dim(x, position, axis=1, keepdims=False)
     return prior.readout(x)
 

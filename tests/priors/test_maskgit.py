@@ -14,7 +14,7 @@ from vqvae_jax.priors import (
   mask_ratio,
   sample,
 )
-from vqvae_jax.priors.sampling import RESTLESSNESS
+from vqvae_jax.priors.sampling import CHOICE_TEMPERATURE
 
 
 def make(num_codes=12, num_classes=3, grid=(2, 3), **options):
@@ -124,7 +124,7 @@ def test_frequencies_of_two_ids_in_two_steps():
     expected = np.zeros((3, 3))
     for a, b in itertools.product(range(3), repeat=2):
       # The difference of two Gumbel draws is logistic.
-      noise = RESTLESSNESS / 2
+      noise = CHOICE_TEMPERATURE / 2
       stays = 1 / (1 + np.exp((second[b] - first[a]) / noise))
       both = np.exp(first[a] + second[b])
       expected[a] += both * stays * given_first[a]

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vqvae_jax.errors import ConfigError
 from vqvae_jax.quantizers import (
   FSQ,
   LFQ,
@@ -22,13 +21,13 @@ from vqvae_jax.quantizers import (
 
 FAMILY = {
   "ema": EMAQuantizer(12, 6),
-  "ema l2": EMAQuantizer(12, 6, norm="l2", entropy=0.1),
+  "ema l2": EMAQuantizer(12, 6, codebook_norm="l2", entropy=0.1),
   "vq": VectorQuantizer(12, 6),
-  "vq rotation": VectorQuantizer(12, 6, estimator="rotation"),
-  "vq l2": VectorQuantizer(12, 6, norm="l2", orthogonality=0.5),
+  "vq rotation": VectorQuantizer(12, 6, gradient="rotation"),
+  "vq l2": VectorQuantizer(12, 6, codebook_norm="l2", orthogonality=0.5),
   "simvq": SimVQ(12, 6),
   "residual": ResidualQuantizer(12, 6, 3),
-  "residual shared": ResidualQuantizer(12, 6, 3, shared=True),
+  "residual shared": ResidualQuantizer(12, 6, 3, shared_codebook=True),
   "product": ProductQuantizer(12, 6, 2),
   "fsq": FSQ((8, 5, 4)),
   "lfq": LFQ(5),
@@ -47,16 +46,16 @@ def latents(quantizer, shape=(4, 3, 5), seed=0):
 
 @functools.cache
 def variables(name):
-  """Codes from latents, as in training."""
+  """Returns variables whose codes come from latents, as in training."""
   quantizer = FAMILY[name]
 
   @jax.jit
   def start(z):
-    made = quantizer.init(jax.random.key(1), z)
+    first = quantizer.init(jax.random.key(1), z)
     _, started = quantizer.apply(
-      made, z, jax.random.key(2), method="start", mutable=BOTH
+      first, z, jax.random.key(2), method="start", mutable=BOTH
     )
-    return {**made, **started}
+    return {**first, **started}
 
   return start(latents(quantizer, seed=3))
 
@@ -67,7 +66,7 @@ def apply(quantizer, values, z, train=False):
 
 
 @EACH
-def test_vectors_can_be_had_from_ids(name):
+def test_ids_decode_to_the_vectors(name):
   quantizer, values = FAMILY[name], variables(name)
   z = latents(quantizer)
   out = apply(quantizer, values, z)
@@ -89,7 +88,7 @@ def test_ids_out_of_range_are_refused(name):
   quantizer, values = FAMILY[name], variables(name)
   ids = apply(quantizer, values, latents(quantizer)).ids
   for bad in (ids + quantizer.num_codes, ids - quantizer.num_codes):
-    with pytest.raises(ConfigError, match=r"are not all in \[0, \d+\)"):
+    with pytest.raises(ValueError, match=r"are not all in \[0, \d+\)"):
       quantizer.apply(values, bad, method="ids_to_vectors")
 
 
@@ -200,7 +199,7 @@ def test_latents_of_another_width_are_named(name):
   quantizer, values = FAMILY[name], variables(name)
   z = jnp.zeros((2, quantizer.width + 1))
   message = f"width {quantizer.width + 1}, but the quantizer's is "
-  with pytest.raises(ConfigError, match=message):
+  with pytest.raises(ValueError, match=message):
     quantizer.apply(values, z)
 
 
@@ -219,5 +218,5 @@ def test_latents_of_another_width_are_named(name):
   ],
 )
 def test_impossible_quantizers_are_refused(make, message):
-  with pytest.raises(ConfigError, match=message):
+  with pytest.raises(ValueError, match=message):
     make()
