@@ -1,6 +1,8 @@
 """The contract that every quantizer keeps."""
 
 import functools
+import pathlib
+import re
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +21,17 @@ from vqvae_jax.quantizers import (
   VectorQuantizer,
 )
 
+RECIPE = pathlib.Path(__file__).parents[2] / "docs" / "add-a-quantizer.md"
+
+
+def from_recipe(*args):
+  """Returns the quantizer of the recipe in the documentation."""
+  code = re.search(r"```python\n(.*?)```", RECIPE.read_text(), re.DOTALL)[1]
+  names = {"__name__": "recipe"}
+  exec(compile(code, RECIPE.name, "exec"), names)
+  return names["GridQuantizer"](*args)
+
+
 FAMILY = {
   "ema": EMAQuantizer(12, 6),
   "ema l2": EMAQuantizer(12, 6, codebook_norm="l2", entropy=0.1),
@@ -33,6 +46,7 @@ FAMILY = {
   "lfq": LFQ(5),
   "gumbel": GumbelQuantizer(12, 6),
   "projected": Projected(EMAQuantizer(12, 3), 6),
+  "recipe": from_recipe(6),
   "projected fsq": Projected(FSQ((8, 5, 4)), 6),
 }
 EACH = pytest.mark.parametrize("name", FAMILY)

@@ -72,7 +72,7 @@ def test_nearest_code(figures, scheme, options):
     peer.WIDTH,
     commitment=peer.COMMITMENT,
     codebook_ema=peer.DECAY,
-    revive_below=0,
+    revive_below=0.0,
     **options,
   )
   codes = peer.codes()

@@ -159,7 +159,8 @@ def test_product_quantizes_each_group_alone():
 
 
 def test_projected_codes_follow_projected_latents():
-  quantizer = Projected(EMAQuantizer(7, 3, codebook_ema=0.0, revive_below=0), 6)
+  inner = EMAQuantizer(7, 3, codebook_ema=0.0, revive_below=0.0)
+  quantizer = Projected(inner, 6)
   z = drawn((40, 6))
   values = quantizer.init(jax.random.key(0), z)
   (kernel, back), (offset, back_offset) = (

@@ -1,4 +1,4 @@
-"""How one id is chosen: temperature, top-k, top-p, guidance."""
+"""Chooses one id from logits: temperature, top-k, top-p, guidance."""
 
 import jax
 import jax.numpy as jnp

@@ -92,7 +92,7 @@ class Sampling:
 
 
 def _number(name, value):
-  """A number of Python or of NumPy as a float; too large ones are infinite."""
+  """Returns a number as a float, or infinity if it is too large."""
   if not isinstance(value, numbers.Real) or isinstance(value, bool):
     raise ArgumentError(f"{name} {repr(value)[:100]} is not a number")
   try:
@@ -102,9 +102,11 @@ def _number(name, value):
 
 
 def _whole(name, value):
-  """A whole number of Python or of NumPy as an int."""
+  """Returns a whole number as an int."""
   if not isinstance(value, numbers.Integral) or isinstance(value, bool):
     raise ArgumentError(f"{name} {repr(value)[:100]} is not a whole number")
+  if not -(2**31) < value < 2**31:
+    raise ArgumentError(f"{name} has more than 31 bits, which is too large")
   return int(value)
 
 

@@ -9,13 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from vqvae_jax.quantizers.base import Quantizer, QuantizerOutput
-from vqvae_jax.quantizers.composite import (
-  ProductQuantizer,
-  Projected,
-  ResidualQuantizer,
-)
+from vqvae_jax.quantizers.composite import ProductQuantizer, ResidualQuantizer
 from vqvae_jax.quantizers.gumbel import GumbelQuantizer
 from vqvae_jax.quantizers.nearest import EMAQuantizer, SimVQ, VectorQuantizer
+from vqvae_jax.quantizers.projected import Projected
 from vqvae_jax.quantizers.scalar import FSQ, LFQ
 from vqvae_jax.quantizers.search import nearest_code
 
