@@ -128,7 +128,7 @@ def test_product_wants_an_id_of_each_group():
 
 def test_shared_residual_counts_all_levels_together():
   quantizer = ResidualQuantizer(
-    5, 3, 2, shared_codebook=True, codebook_ema=0.0, revive_below=0
+    5, 3, 2, shared_codebook=True, codebook_ema=0.0, revive_below=0.0
   )
   z, codes = drawn((30, 3)), drawn((5, 3), 1)
   values = {"codebook": {"books_0": book(codes)}}
