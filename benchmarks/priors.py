@@ -1,13 +1,14 @@
 """The three priors on the ids of one tokenizer, at equal training time.
 
 Trains the tokenizer of MNIST, then each prior for about --seconds of steps
-(compiling and evaluating aside), draws from each, and asks a CNN that was
-trained on all of MNIST's training images how many digits it reads as asked.
-What is trained already is not trained again.
+(compiling and evaluating aside), and draws from each. A CNN that was trained on
+all of MNIST's training images then says how many digits are of the class that
+was asked for. Runs that are there already are not trained again.
 
   python benchmarks/priors.py --data-dir=DIR
 
-DIR holds TFDS's mnist; with network it is prepared there if need be.
+DIR holds TFDS's mnist; if it does not, it is prepared there, which needs a
+network.
 """
 
 import dataclasses
