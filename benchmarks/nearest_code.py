@@ -1,12 +1,12 @@
-"""Our nearest-code search beside others, in one run on the same arrays.
+"""Compares our search of the nearest code with others, on the same arrays.
 
 The others: the dense form in JAX (all distances, then argmin),
 `torch.cdist(...).argmin`, scikit-learn's `pairwise_distances_argmin`, and the
 lookup of `vector-quantize-pytorch`. Every round calls all of them in turn, each
 twice, and takes the faster of the two: the first one pays for what the one
-before left behind (threads that still spin, gigabytes given back). A line gives
-medians, and the ratio of the fastest of the others to ours. On a TPU the Pallas
-kernel is timed, too, on a GPU torch runs there.
+before left behind (threads that still spin, gigabytes that are freed). A line
+gives medians, and the ratio of the fastest of the others to ours. On a TPU the
+Pallas kernel is timed, too; on a GPU, torch runs on the GPU.
 `temporary` is what the compiled program holds beside its arguments and results.
 
   pip install -r requirements-peers.txt
@@ -22,9 +22,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from nearest_kernel import nearest_tpu
 
 from vqvae_jax.quantizers import nearest_code
-from vqvae_jax.quantizers.kernels import nearest_tpu
 
 # Seconds between two calls.
 REST = 0.5
@@ -34,11 +34,11 @@ MEMORY = 8 * 2**30
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  # Latents.
+  # Number of latents.
   rows: int = 65_536
   # Sizes of the codebook.
   codes: tuple[int, ...] = (512, 2048, 16_384, 65_536)
-  # Width of both.
+  # Width of latents and codes.
   width: int = 64
   # Rounds, of which the median is taken.
   rounds: int = 5
@@ -50,7 +50,7 @@ def dense(z, codes):
 
 
 def compiled(function, *arrays):
-  """A call that waits for its result, and the program's temporary bytes."""
+  """Returns a call that waits for its result, and the temporary bytes."""
   program = jax.jit(function).lower(*arrays).compile()
   memory = program.memory_analysis().temp_size_in_bytes
   arrays = jax.device_put(arrays)
@@ -58,7 +58,7 @@ def compiled(function, *arrays):
 
 
 def peers(z, codes):
-  """The others by name; each gives ids as a numpy array."""
+  """Returns the others by name; each returns ids as a NumPy array."""
   import torch
   from sklearn.metrics import pairwise_distances_argmin
   from vector_quantize_pytorch import VectorQuantize

@@ -11,8 +11,8 @@ as the pairs they can form. Quality is that of the validation images (a fifth of
 the training images, which no step learns from); perplexity and usage are over
 all of them, the mean over the ids of a latent.
 
-Each row is a run folder under --workdir, and its config.json says what it was;
-what is finished there is not trained again.
+Each row is a run folder under --workdir, whose config.json has its settings.
+Runs that are finished there are not trained again.
 
   python benchmarks/quantizers.py --table=schemes --data-dir=DIR
 """
@@ -93,7 +93,7 @@ def schemes(steps: int) -> dict[str, TokenizerConfig]:
 
 
 def measure(name: str, tokenizer: TokenizerConfig, options: Options):
-  """Trains a row, and gives its lines of metrics.jsonl by step."""
+  """Trains a row and returns its lines of metrics.jsonl."""
   folder = expand(options.workdir) / name.replace(", ", "_")
   train(
     Config(

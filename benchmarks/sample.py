@@ -47,7 +47,7 @@ def sample_uncached(model, params, keys, labels):
   """Returns the ids of `sample`, computed without a cache."""
 
   def logits_at(prior, ids, position):
-    x = prior.hidden(ids, labels)
+    x = prior.stream(ids, labels)
     x = jax.lax.dynamic_index_in_dim(x, position, axis=1, keepdims=False)
     return prior.readout(x)
 

@@ -1,4 +1,4 @@
-"""The masked prior: what it may see, how much is hidden, how it draws."""
+"""The masked prior: its masks, what it may see, how it draws."""
 
 import itertools
 
@@ -14,7 +14,7 @@ from vqvae_jax.priors import (
   mask_ratio,
   sample,
 )
-from vqvae_jax.priors.sampling import RESTLESSNESS
+from vqvae_jax.priors.sampling import CHOICE_TEMPERATURE
 
 
 def make(num_codes=12, num_classes=3, grid=(2, 3), **options):
@@ -30,32 +30,32 @@ def image_keys(count, seed=0):
   return fold(jnp.arange(count))
 
 
-def test_hidden_ids_are_not_looked_at_and_others_are():
+def test_masked_ids_are_not_seen_and_others_are():
   model, params = make()
   ids = jnp.array([[7, 2, 9, 0, 4, 11]])
-  hidden = jnp.array([[True, False, True, False, False, True]])
+  mask = jnp.array([[True, False, True, False, False, True]])
   run = jax.jit(
-    lambda ids: model.apply({"params": params}, ids, jnp.array([1]), hidden)
+    lambda ids: model.apply({"params": params}, ids, jnp.array([1]), mask)
   )
   logits = run(ids)
-  for place in range(6):
-    changed = run(ids.at[0, place].set(5))
-    if hidden[0, place]:
+  for position in range(6):
+    changed = run(ids.at[0, position].set(5))
+    if mask[0, position]:
       np.testing.assert_array_equal(changed, logits)
     else:
       # From both sides: every logit sees it.
       assert (jnp.abs(changed - logits).max(axis=-1) > 1e-4).all()
 
 
-def test_hidden_places_are_even_and_as_many_as_asked_for():
-  share = jnp.array([0.0, 0.01, 0.5, 0.51, 1.0])
-  draw = jax.jit(lambda key: draw_mask(key, share, 10))
-  hidden = np.stack([draw(jax.random.key(seed)) for seed in range(200)])
+def test_masks_are_even_and_have_the_ratio():
+  ratio = jnp.array([0.0, 0.01, 0.5, 0.51, 1.0])
+  draw = jax.jit(lambda key: draw_mask(key, ratio, 10))
+  mask = np.stack([draw(jax.random.key(seed)) for seed in range(200)])
   np.testing.assert_array_equal(
-    hidden.sum(axis=2), np.tile([0, 1, 5, 6, 10], (200, 1))
+    mask.sum(axis=2), np.tile([0, 1, 5, 6, 10], (200, 1))
   )
-  # Each place half of the time: 200 draws, five standard deviations.
-  assert np.abs(hidden[:, 2].mean(axis=0) - 0.5).max() < 0.18
+  # Each id half of the time: 200 draws, five standard deviations.
+  assert np.abs(mask[:, 2].mean(axis=0) - 0.5).max() < 0.18
 
 
 def test_mask_ratio_is_a_cosine_that_ends_at_zero():
@@ -65,11 +65,11 @@ def test_mask_ratio_is_a_cosine_that_ends_at_zero():
   )
 
 
-def test_known_ids_stay_and_are_looked_at():
+def test_known_ids_stay_and_are_seen():
   model, params = make(grid=(3, 3))
   labels = jnp.array([0, 1, 2, 1])
   known = jax.random.randint(jax.random.key(2), (4, 9), 0, 12)
-  hidden = jnp.arange(36).reshape(4, 9) % 3 == 0
+  mask = jnp.arange(36).reshape(4, 9) % 3 == 0
   draw = jax.jit(
     lambda known: sample(
       model,
@@ -78,15 +78,15 @@ def test_known_ids_stay_and_are_looked_at():
       labels,
       Sampling(temperature=0.0, decode_steps=1),
       known=known,
-      mask=hidden,
+      mask=mask,
     )
   )
   got = draw(known)
-  logits = model.apply({"params": params}, known, labels, hidden)
-  expected = jnp.where(hidden, logits.argmax(axis=-1), known)
+  logits = model.apply({"params": params}, known, labels, mask)
+  expected = jnp.where(mask, logits.argmax(axis=-1), known)
   np.testing.assert_array_equal(got, expected)
-  # What stands at hidden places does not matter.
-  np.testing.assert_array_equal(draw(jnp.where(hidden, 0, known)), got)
+  # Ids under the mask do not matter.
+  np.testing.assert_array_equal(draw(jnp.where(mask, 0, known)), got)
 
 
 def test_one_step_draws_every_id_by_itself():
@@ -112,9 +112,9 @@ def test_frequencies_of_two_ids_in_two_steps():
   pairs = jnp.array(list(itertools.product(range(3), repeat=2)))
 
   @jax.jit
-  def log_p(label, hidden):
-    hidden = jnp.tile(jnp.array([hidden]), (9, 1))
-    logits = model.apply({"params": params}, pairs, jnp.full(9, label), hidden)
+  def log_p(label, mask):
+    mask = jnp.tile(jnp.array([mask]), (9, 1))
+    logits = model.apply({"params": params}, pairs, jnp.full(9, label), mask)
     return jax.nn.log_softmax(logits)
 
   for label in range(2):
@@ -124,7 +124,7 @@ def test_frequencies_of_two_ids_in_two_steps():
     expected = np.zeros((3, 3))
     for a, b in itertools.product(range(3), repeat=2):
       # The difference of two Gumbel draws is logistic.
-      noise = RESTLESSNESS / 2
+      noise = CHOICE_TEMPERATURE / 2
       stays = 1 / (1 + np.exp((second[b] - first[a]) / noise))
       both = np.exp(first[a] + second[b])
       expected[a] += both * stays * given_first[a]

@@ -93,11 +93,11 @@ def test_guidance_adds_what_the_class_changes(prior, guidance):
   assert (plain == expected).all() == (guidance == 0)
 
 
-def test_known_ids_stay_and_are_looked_at(prior):
+def test_known_ids_stay_and_are_seen(prior):
   model, params = prior
   labels = jnp.arange(4)
   known = jax.random.randint(jax.random.key(2), (4, 9), 0, 16)
-  hidden = jnp.arange(36).reshape(4, 9) % 4 == 0
+  mask = jnp.arange(36).reshape(4, 9) % 4 == 0
   got = sample(
     model,
     params,
@@ -105,14 +105,14 @@ def test_known_ids_stay_and_are_looked_at(prior):
     labels,
     Sampling(temperature=0.0),
     known=known,
-    mask=hidden,
+    mask=mask,
   )
   np.testing.assert_array_equal(
-    jnp.where(hidden, 0, got), jnp.where(hidden, 0, known)
+    jnp.where(mask, 0, got), jnp.where(mask, 0, known)
   )
   logits = model.apply({"params": params}, got, labels)
   best = logits.argmax(axis=-1)
-  np.testing.assert_array_equal(got, jnp.where(hidden, best, known))
+  np.testing.assert_array_equal(got, jnp.where(mask, best, known))
   assert (best != known).any()
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vqvae_jax.quantizers import codebook as cb
+from vqvae_jax.quantizers import codebook, nearest_code
 
 
 def brute_force(z, codes):
@@ -21,7 +21,7 @@ def drawn(shape, seed, dtype=jnp.float32):
 @pytest.mark.parametrize("n, k, d", [(1, 1, 1), (7, 5, 3), (300, 129, 16)])
 def test_nearest_code_against_numpy(n, k, d):
   z, codes = drawn((n, d), 0), drawn((k, d), 1)
-  ids = jax.jit(cb.nearest_code)(z, codes)
+  ids = jax.jit(nearest_code)(z, codes)
   assert ids.dtype == jnp.int32
   np.testing.assert_array_equal(ids, brute_force(z, codes))
 
@@ -29,7 +29,7 @@ def test_nearest_code_against_numpy(n, k, d):
 def test_ties_go_to_the_lower_index():
   codes = jnp.array([[5.0, 5.0], [1.0, 0.0], [-1.0, 0.0], [1.0, 0.0]])
   z = jnp.array([[0.0, 0.0], [0.0, 3.0], [1.0, 0.0], [-2.0, 1.0]])
-  np.testing.assert_array_equal(cb.nearest_code(z, codes), [1, 1, 1, 2])
+  np.testing.assert_array_equal(nearest_code(z, codes), [1, 1, 1, 2])
 
 
 def test_half_precision_searches_as_float32_does():
@@ -37,27 +37,27 @@ def test_half_precision_searches_as_float32_does():
   z = drawn((500, 4), 2, jnp.bfloat16)
   codes = drawn((400, 4), 3, jnp.bfloat16)
   wide = [x.astype(jnp.float32) for x in (z, codes)]
-  ids = cb.nearest_code(z, codes)
-  np.testing.assert_array_equal(ids, cb.nearest_code(*wide))
+  ids = nearest_code(z, codes)
+  np.testing.assert_array_equal(ids, nearest_code(*wide))
   np.testing.assert_array_equal(ids, brute_force(*wide))
-  np.testing.assert_array_equal(cb.nearest_code(z, wide[1]), ids)
+  np.testing.assert_array_equal(nearest_code(z, wide[1]), ids)
 
 
 def test_float16_does_not_overflow():
   # 300 squared is above float16's largest number.
   z = jnp.array([[290.0], [-310.0], [1.0]], jnp.float16)
   codes = jnp.array([[0.0], [-300.0], [300.0]], jnp.float16)
-  np.testing.assert_array_equal(cb.nearest_code(z, codes), [2, 1, 0])
+  np.testing.assert_array_equal(nearest_code(z, codes), [2, 1, 0])
 
 
 def test_straight_through():
   z, vectors, weights = (drawn((6, 3), seed) for seed in range(3))
 
   def weighted(z, vectors):
-    return jnp.sum(weights * cb.straight_through(z, vectors))
+    return jnp.sum(weights * codebook.straight_through(z, vectors))
 
   np.testing.assert_allclose(
-    cb.straight_through(z, vectors), vectors, rtol=1e-6, atol=1e-6
+    codebook.straight_through(z, vectors), vectors, rtol=1e-6, atol=1e-6
   )
   to_latents, to_codes = jax.grad(weighted, argnums=(0, 1))(z, vectors)
   np.testing.assert_array_equal(to_latents, weights)
@@ -66,11 +66,11 @@ def test_straight_through():
 
 def test_usage_counts_against_numpy():
   ids = np.random.default_rng(0).integers(0, 9, (4, 5, 6))
-  counts = cb.usage_counts(jnp.asarray(ids), 11)
+  counts = codebook.usage_counts(jnp.asarray(ids), 11)
   np.testing.assert_array_equal(counts, np.bincount(ids.ravel(), minlength=11))
   # An id outside of the codebook counts for no code.
   np.testing.assert_array_equal(
-    cb.usage_counts(jnp.array([0, 3, 1, 3]), 3), [1, 1, 0]
+    codebook.usage_counts(jnp.array([0, 3, 1, 3]), 3), [1, 1, 0]
   )
 
 
@@ -79,16 +79,18 @@ def test_perplexity_against_numpy():
   p = counts[counts > 0] / counts.sum()
   expected = np.exp(-(p * np.log(p)).sum())
   np.testing.assert_allclose(
-    cb.perplexity(jnp.asarray(counts)), expected, rtol=1e-6
+    codebook.perplexity(jnp.asarray(counts)), expected, rtol=1e-6
   )
-  np.testing.assert_allclose(cb.perplexity(jnp.full(7, 4.0)), 7, rtol=1e-6)
-  np.testing.assert_allclose(cb.perplexity(jnp.array([0.0, 9.0])), 1)
+  np.testing.assert_allclose(
+    codebook.perplexity(jnp.full(7, 4.0)), 7, rtol=1e-6
+  )
+  np.testing.assert_allclose(codebook.perplexity(jnp.array([0.0, 9.0])), 1)
 
 
 def test_code_statistics_against_numpy():
   z = drawn((40, 3), 0)
   ids = np.random.default_rng(1).integers(0, 4, 40)
-  counts, sums = cb.code_statistics(z, jnp.asarray(ids), 6)
+  counts, sums = codebook.code_statistics(z, jnp.asarray(ids), 6)
   np.testing.assert_array_equal(counts, np.bincount(ids, minlength=6))
   for code in range(6):
     np.testing.assert_allclose(
@@ -105,8 +107,8 @@ def rows_of(rows, table):
 
 def test_drawn_latents_repeat_only_where_there_are_too_few():
   z = drawn((20, 3), 0)
-  enough = rows_of(cb.draw_latents(jax.random.key(0), z, 20), z)
+  enough = rows_of(codebook.draw_latents(jax.random.key(0), z, 20), z)
   assert sorted(enough) == list(range(20))
   assert list(enough) != list(range(20))
-  too_few = cb.draw_latents(jax.random.key(0), z[:3], 20)
+  too_few = codebook.draw_latents(jax.random.key(0), z[:3], 20)
   assert set(rows_of(too_few, z)) == {0, 1, 2}

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks.nearest_kernel import nearest_tpu
 from vqvae_jax.quantizers import search
-from vqvae_jax.quantizers.kernels import nearest_tpu
 
 
 def drawn(shape, seed, dtype=jnp.float32):

@@ -1,6 +1,6 @@
 """The same inputs and codes through vector-quantize-pytorch.
 
-Its figures are recorded; where it is installed, they are computed anew.
+Its figures are recorded; if it is installed, they are computed again.
 """
 
 import functools
@@ -11,8 +11,13 @@ import numpy as np
 import peer_figures as peer
 import pytest
 
-from vqvae_jax.quantizers import FSQ, LFQ, EMAQuantizer, ResidualQuantizer
-from vqvae_jax.quantizers import codebook as cb
+from vqvae_jax.quantizers import (
+  FSQ,
+  LFQ,
+  EMAQuantizer,
+  ResidualQuantizer,
+  codebook,
+)
 
 
 @pytest.fixture(params=["recorded", "live"], scope="module")
@@ -57,8 +62,8 @@ def compare(figures, scheme, quantizer, variables, ids=None, passes=1):
   ("scheme", "options"),
   [
     ("ema", {}),
-    ("rotation", {"estimator": "rotation"}),
-    ("cosine", {"norm": "l2"}),
+    ("rotation", {"gradient": "rotation"}),
+    ("cosine", {"codebook_norm": "l2"}),
   ],
 )
 def test_nearest_code(figures, scheme, options):
@@ -66,8 +71,8 @@ def test_nearest_code(figures, scheme, options):
     peer.CODES,
     peer.WIDTH,
     commitment=peer.COMMITMENT,
-    decay=peer.DECAY,
-    revive_below=0,
+    codebook_ema=peer.DECAY,
+    revive_below=0.0,
     **options,
   )
   codes = peer.codes()
@@ -122,7 +127,7 @@ def test_lfq(figures):
 def test_orthogonality(figures):
   # There, the mean is over all k * k pairs; here, over the k * (k - 1) of two
   # codes.
-  got = cb.orthogonality_loss(jnp.asarray(peer.codes()))
+  got = codebook.orthogonality_loss(jnp.asarray(peer.codes()))
   np.testing.assert_allclose(
     got * (peer.CODES - 1) / peer.CODES, figures["orthogonality"], rtol=1e-5
   )

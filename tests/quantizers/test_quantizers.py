@@ -185,7 +185,7 @@ def test_ema_update_against_the_paper():
   """Equations 6 to 8 of arXiv 1711.00937, appendix A.1, over six steps."""
   k, d, decay = 6, 3, 0.8
   module, variables = make(
-    EMAQuantizer, drawn((k, d), 1), decay=decay, revive_below=0.0
+    EMAQuantizer, drawn((k, d), 1), codebook_ema=decay, revive_below=0.0
   )
   e = np.asarray(codes_of(variables), np.float64)
   n, m = np.ones(k), e.copy()
@@ -212,7 +212,7 @@ def test_ema_update_against_the_paper():
 
 def test_ema_looks_up_before_it_updates():
   codes, z = drawn((6, 3), 1), drawn((50, 3), 0)
-  module, variables = make(EMAQuantizer, codes, decay=0.1)
+  module, variables = make(EMAQuantizer, codes, codebook_ema=0.1)
   train = functools.partial(module.apply, train=True, mutable=["codebook"])
   out, changed = jax.jit(train)(variables, z, rngs={"codes": jax.random.key(0)})
   new = np.asarray(changed["codebook"]["vectors"])
@@ -240,7 +240,7 @@ def test_ema_statistics_are_linear_in_the_batch():
   """Twice the batch on twice the running statistics: the same codes."""
   codes, z = drawn((6, 3), 1), drawn((30, 3), 0)
   ids = nearest(np.asarray(z), np.asarray(codes))
-  options = {"decay": 0.7, "revive_below": 0.0}
+  options = {"codebook_ema": 0.7, "revive_below": 0.0}
   module, variables = make(EMAQuantizer, codes, np.arange(1.0, 7), **options)
   once = update(module, variables, z, ids)["codebook"]
   module, variables = make(
@@ -265,7 +265,7 @@ def revival(kind, revive_below):
   codes, z = drawn((5, 3), 1), drawn((30, 3), 0)
   ids = np.array(LIVE * 10)
   module, before = make(
-    kind, codes, COUNT, decay=DECAY, revive_below=revive_below
+    kind, codes, COUNT, codebook_ema=DECAY, revive_below=revive_below
   )
   return module, before, update(module, before, z, ids), z, ids
 

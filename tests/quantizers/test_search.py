@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from vqvae_jax import sharding
-from vqvae_jax.errors import ConfigError
 from vqvae_jax.quantizers import search
 
 
@@ -79,5 +78,5 @@ def test_devices_keep_their_rows():
 
 
 def test_widths_must_agree():
-  with pytest.raises(ConfigError, match="width 3 cannot be compared .* 4"):
+  with pytest.raises(ValueError, match="width 3 cannot be compared .* 4"):
     search.nearest_code(jnp.zeros((2, 3)), jnp.zeros((5, 4)))

@@ -1,19 +1,20 @@
-"""Convolutions of the VQ-VAE: one map, and the fastest way to it.
+"""Convolutions, each computed in the way that is fastest on the platform.
 
-TPUs and GPUs run `jax.lax`'s convolutions. On CPUs XLA's are far from what the
-cores can do in matrix products, and the gradient of a transposed convolution
-is ten times slower than need be; there the same maps are computed by
-`vqvae_jax.nn.winograd`. Parameters are the same everywhere, so a checkpoint
-moves between platforms.
+TPUs and GPUs run `jax.lax`'s convolutions. On CPUs those of XLA are much slower
+than the cores' matrix products, and the gradient of a transposed convolution
+takes ten times as long as it must; there `vqvae_jax.nn.winograd` computes the
+same maps. Parameters are the same on all platforms, so a checkpoint can move
+between them.
 """
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
-from numpy.typing import DTypeLike
 
+from vqvae_jax.nn.dtypes import at_least_float32
 from vqvae_jax.nn.winograd import cpu_conv, cpu_conv_transpose
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -24,7 +25,7 @@ def conv(
   kernel: Float[Array, "p q c d"],
   stride: int = 1,
 ) -> Float[Array, "b i j d"]:
-  """Cross-correlation with SAME padding, every `stride` pixels."""
+  """Computes a cross-correlation with SAME padding, every `stride` pixels."""
 
   def default(x, kernel):
     return lax.conv_general_dilated(
@@ -40,7 +41,7 @@ def conv(
 def conv_transpose(
   x: Float[Array, "b h w c"], kernel: Float[Array, "4 4 c d"]
 ) -> Float[Array, "b i j d"]:
-  """4x4 transposed convolution of stride 2: twice the grid, SAME padding."""
+  """Computes a 4x4 transposed convolution: stride 2, SAME padding."""
 
   def default(x, kernel):
     return lax.conv_transpose(
@@ -58,9 +59,9 @@ class Conv(nn.Module):
 
   Attributes:
     features: channels of the result, d.
-    size: of the kernel, along each side.
+    size: size of the kernel along each side.
     stride: pixels between two results.
-    dtype: of the arithmetic; parameters are stored in at least float32.
+    dtype: dtype of the arithmetic; parameters are stored in at least float32.
   """
 
   features: int
@@ -80,7 +81,7 @@ class ConvTranspose(nn.Module):
 
   Attributes:
     features: channels of the result, d.
-    dtype: of the arithmetic; parameters are stored in at least float32.
+    dtype: dtype of the arithmetic; parameters are stored in at least float32.
   """
 
   features: int
@@ -93,8 +94,8 @@ class ConvTranspose(nn.Module):
 
 
 def _parameters(module, shape):
-  """Kernel and bias in the module's dtype; the bias fits [b, h, w, d]."""
-  param_dtype = jnp.promote_types(module.dtype, jnp.float32)
+  """Returns kernel and bias in the module's dtype; the bias is [1, 1, 1, d]."""
+  param_dtype = at_least_float32(module.dtype)
   kernel = module.param(
     "kernel", nn.initializers.lecun_normal(), shape, param_dtype
   )

@@ -7,19 +7,20 @@ Sonnet.
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
-from numpy.typing import DTypeLike
 
 from vqvae_jax.nn.conv import Conv, ConvTranspose
+from vqvae_jax.nn.dtypes import at_least_float32
 
 
 class ResidualStack(nn.Module):
   """Residual blocks (ReLU, 3x3, ReLU, 1x1, add) and a last ReLU.
 
   Attributes:
-    layers: blocks.
+    layers: number of blocks.
     hidden: channels inside a block.
-    dtype: of the arithmetic.
+    dtype: dtype of the arithmetic.
   """
 
   layers: int
@@ -35,19 +36,15 @@ class ResidualStack(nn.Module):
     return nn.relu(x)
 
 
-class Encoder(nn.Module):
-  """Images to features, one for each `stride` x `stride` pixels.
-
-  For stride 4 and images [b, 28, 28, 1]: 4x4 convolutions of stride 2 to
-  [b, 14, 14, hidden / 2] and [b, 7, 7, hidden], a 3x3 convolution and the
-  residual stack.
+class Coder(nn.Module):
+  """The settings that the encoder and the decoder share.
 
   Attributes:
     hidden: channels of the features.
-    residual_layers: residual blocks.
+    residual_layers: number of residual blocks.
     residual_hidden: channels inside a residual block.
     stride: pixels per feature and side, a power of two from 2 on.
-    dtype: of the arithmetic; parameters are stored in at least float32.
+    dtype: dtype of the arithmetic; parameters are stored in at least float32.
   """
 
   hidden: int
@@ -55,64 +52,66 @@ class Encoder(nn.Module):
   residual_hidden: int
   stride: int
   dtype: DTypeLike = jnp.float32
+
+  @property
+  def halvings(self) -> int:
+    """Number of convolutions of stride 2."""
+    return self.stride.bit_length() - 1
+
+  @property
+  def half(self) -> int:
+    """Channels at all scales but the smallest."""
+    return max(self.hidden // 2, 1)
+
+  def residual_stack(self) -> ResidualStack:
+    """Returns the residual stack."""
+    return ResidualStack(
+      self.residual_layers, self.residual_hidden, self.dtype, name="residual"
+    )
+
+
+class Encoder(Coder):
+  """Encodes images to features, one for each `stride` x `stride` pixels.
+
+  For stride 4 and images [b, 28, 28, 1]: 4x4 convolutions of stride 2 to
+  [b, 14, 14, hidden / 2] and [b, 7, 7, hidden], a 3x3 convolution and the
+  residual stack.
+  """
 
   @nn.compact
   def __call__(
     self, images: Float[Array, "b h w c"]
   ) -> Float[Array, "b i j k"]:
     x = images
-    halvings = _halvings(self.stride)
-    for i in range(halvings):
-      width = self.hidden if i == halvings - 1 else _half(self.hidden)
+    for i in range(self.halvings):
+      width = self.hidden if i == self.halvings - 1 else self.half
       down = Conv(width, 4, 2, dtype=self.dtype, name=f"down_{i}")
       x = nn.relu(down(x))
     x = Conv(self.hidden, dtype=self.dtype, name="conv")(x)
-    return ResidualStack(
-      self.residual_layers, self.residual_hidden, self.dtype, name="residual"
-    )(x)
+    return self.residual_stack()(x)
 
 
-class Decoder(nn.Module):
-  """Latents to pixels: the encoder's mirror image.
+class Decoder(Coder, kw_only=True):
+  """Decodes latents to pixels: the encoder's mirror image.
 
   For stride 4 and latents [b, 7, 7, d]: a 3x3 convolution, the residual stack,
   and 4x4 transposed convolutions of stride 2 to [b, 14, 14, hidden / 2] and
   [b, 28, 28, channels].
 
   Attributes:
-    channels: of the result.
-    hidden: channels of the features.
-    residual_layers: residual blocks.
-    residual_hidden: channels inside a residual block.
-    stride: pixels per latent and side, a power of two from 2 on.
-    dtype: of the arithmetic; the result is in at least float32.
+    channels: channels of the result, which is in at least float32.
   """
 
   channels: int
-  hidden: int
-  residual_layers: int
-  residual_hidden: int
-  stride: int
-  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(
     self, latents: Float[Array, "b h w d"]
   ) -> Float[Array, "b i j c"]:
     x = Conv(self.hidden, dtype=self.dtype, name="conv")(latents)
-    x = ResidualStack(
-      self.residual_layers, self.residual_hidden, self.dtype, name="residual"
-    )(x)
-    for i in range(_halvings(self.stride) - 1):
-      up = ConvTranspose(_half(self.hidden), dtype=self.dtype, name=f"up_{i}")
+    x = self.residual_stack()(x)
+    for i in range(self.halvings - 1):
+      up = ConvTranspose(self.half, dtype=self.dtype, name=f"up_{i}")
       x = nn.relu(up(x))
     x = ConvTranspose(self.channels, dtype=self.dtype, name="pixels")(x)
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
-def _halvings(stride):
-  return stride.bit_length() - 1
-
-
-def _half(hidden):
-  return max(hidden // 2, 1)
+    return x.astype(at_least_float32(x.dtype))

@@ -1,30 +1,27 @@
 """Pre-LayerNorm transformer blocks with an explicit key/value cache.
 
-Without a cache a block sees whole sequences; with one, a single position. The
-cache is an argument and a result, so a block can be the body of a
+Without a cache a block takes whole sequences; with one, a single position. The
+cache is an argument and a result, so that a block can be the body of a
 `jax.lax.scan`.
 """
 
-import functools
+from functools import partial
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-
-def at_least_float32(dtype: DTypeLike) -> jnp.dtype:
-  """`dtype`, or float32 where that is wider: for sums and exponentials."""
-  return jnp.promote_types(dtype, jnp.float32)
+from vqvae_jax.nn.dtypes import at_least_float32
 
 
 class KVCache(NamedTuple):
   """Keys and values of one block at the positions seen so far."""
 
-  # Time stands behind the heads, so that the product with one query per head
-  # reads contiguous rows: of the layouts tried, the fastest on CPU.
+  # Time comes after the heads, so that the product with one query per head
+  # reads contiguous rows: the fastest of the layouts that were tried on CPU.
   keys: Float[Array, "b heads t d"]
   values: Float[Array, "b heads t d"]
 
@@ -32,7 +29,7 @@ class KVCache(NamedTuple):
 def empty_cache(
   batch: int, heads: int, length: int, head_width: int, dtype: DTypeLike
 ) -> KVCache:
-  """A cache for `length` positions of which none is written."""
+  """Returns a cache for `length` positions, none of which is written."""
   shape = (batch, heads, length, head_width)
   return KVCache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
 
@@ -41,16 +38,18 @@ def attend(
   queries: Float[Array, "b heads q d"],
   keys: Float[Array, "b heads t d"],
   values: Float[Array, "b heads t d"],
-  visible: Array,
+  visible: Bool[Array, "1 1 #q t"],
 ) -> Float[Array, "b heads q d"]:
-  """Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1).
+  """Computes scaled dot-product attention.
+
+  Vaswani et al.: "Attention Is All You Need", arXiv 1706.03762, section 3.2.1.
+  Queries [b, 4, 49, 32] give means [b, 4, 49, 32] of the values.
 
   Args:
-    queries: one per position that asks.
-    keys: one per position that can be seen.
-    values: likewise.
-    visible: bool [1, 1, q, t], which positions each query may see; at least
-      one each.
+    queries: one query for each position that looks.
+    keys: one key for each position that can be seen.
+    values: one value for each position that can be seen.
+    visible: which positions each query may see, at least one each.
 
   Returns:
     The weighted means of the values. The weights are computed in float32 or
@@ -72,9 +71,9 @@ class Attention(nn.Module):
 
   Attributes:
     heads: number of heads; divides the width.
-    causal: see the own position and those before only, not all.
+    causal: whether a position sees itself and those before it only.
     out_init: initializer of the output projection.
-    dtype: of the computation; parameters are float32.
+    dtype: dtype of the computation; parameters are float32.
   """
 
   heads: int
@@ -89,16 +88,7 @@ class Attention(nn.Module):
     position: Int[Array, ""] | None = None,
     cache: KVCache | None = None,
   ) -> tuple[Float[Array, "b t width"], KVCache | None]:
-    """Whole sequences, or with a cache the one position given.
-
-    Args:
-      x: inputs; with a cache, t is 1.
-      position: where `x` stands, from 0 on; only with a cache.
-      cache: keys and values of the positions before.
-
-    Returns:
-      The outputs, and the cache with `position` written (None without one).
-    """
+    """Computes whole sequences, or one position; see `Block`."""
     batch, length, width = x.shape
     qkv = nn.Dense(3 * width, dtype=self.dtype, name="qkv")(x)
     qkv = qkv.reshape(batch, length, 3, self.heads, width // self.heads)
@@ -110,7 +100,7 @@ class Attention(nn.Module):
       visible = jnp.ones((length, length), bool)[None, None]
       visible = jnp.tril(visible) if self.causal else visible
     else:
-      write = functools.partial(
+      write = partial(
         jax.lax.dynamic_update_slice_in_dim, start_index=position, axis=2
       )
       keys, values = write(cache.keys, keys), write(cache.values, values)
@@ -127,14 +117,15 @@ class Attention(nn.Module):
 class Block(nn.Module):
   """Attention, then an MLP four times as wide, each on a normalised input.
 
-  The pre-LayerNorm residual block of GPT-2 (Radford et al. 2019, section 2.3).
+  This is the pre-LayerNorm residual block of GPT-2 (Radford et al. 2019,
+  section 2.3). It takes [b, 49, 128] to [b, 49, 128].
 
   Attributes:
-    heads: attention heads; divides the width.
+    heads: number of attention heads; divides the width.
     causal: see `Attention`.
-    dropout: rate on the outputs of attention and MLP.
+    dropout: dropout rate on the outputs of attention and MLP.
     out_init: initializer of the two projections that add to the residual.
-    dtype: of the computation; parameters are float32, and the LayerNorms
+    dtype: dtype of the computation; parameters are float32, and the LayerNorms
       compute in float32 or wider.
   """
 
@@ -152,12 +143,12 @@ class Block(nn.Module):
     position: Int[Array, ""] | None = None,
     cache: KVCache | None = None,
   ) -> tuple[Float[Array, "b t width"], KVCache | None]:
-    """Whole sequences, or with a cache the one position given.
+    """Computes whole sequences, or with a cache the one position given.
 
     Args:
       x: inputs; with a cache, t is 1.
       train: whether to drop; needs the rng "dropout".
-      position: where `x` stands, from 0 on; only with a cache.
+      position: position of `x`, from 0 on; only with a cache.
       cache: keys and values of the positions before.
 
     Returns:
@@ -182,12 +173,12 @@ class Block(nn.Module):
 def residual_blocks(
   layers: int, heads: int, causal: bool, dropout: float, dtype: DTypeLike
 ) -> list[Block]:
-  """The blocks of a prior.
+  """Returns the blocks of a prior.
 
-  What they add starts at GPT-2's scale: the variance of the residual stream
+  Their outputs start at GPT-2's scale: the variance of the residual stream
   does not grow with depth (Radford et al. 2019, section 2.3). GPT-2's standard
-  deviation of 0.02 is for wide networks; at width 128 it learns much slower
-  than this.
+  deviation of 0.02 is for wide networks; at width 128 it learns much more
+  slowly than this.
   """
   out_init = nn.initializers.variance_scaling(
     1 / (2 * layers), "fan_in", "truncated_normal"

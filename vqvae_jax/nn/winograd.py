@@ -1,13 +1,14 @@
 """Convolutions on CPUs as matrix products, by Winograd's minimal filtering.
 
 A tile of m results of a filter with r taps costs m + r - 1 products instead of
-m r: values and filter are taken to m + r - 1 points, multiplied there, and
-taken back (Winograd, "Arithmetic Complexity of Computations", 1980; Lavin and
-Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv 1509.09308).
+m r: values and filter are transformed to m + r - 1 points, multiplied there,
+and transformed back (Winograd, "Arithmetic Complexity of Computations", 1980;
+Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv
+1509.09308).
 In two dimensions, and with all channels at once, each pair of points is a
-matrix product. Going to the points and back, padding and the cutting into
-tiles included, is one fixed matrix along each axis, so that all the work is
-matrix products, which XLA's CPU backend does well.
+matrix product. The transforms, with padding and the cutting into tiles, are one
+fixed matrix along each axis, so that all the work is matrix products, which
+XLA's CPU backend does well.
 
 A 4x4 convolution of stride 2 is a 2x2 convolution once 2x2 blocks of pixels are
 moved to the channels; the transposed one is its adjoint.
@@ -31,8 +32,10 @@ _TILE = 4
 _Map = Callable[[Array, Array], Array]
 
 
-def cpu_conv(x: Array, kernel: Array, stride: int) -> _Map | None:
-  """A map equal to `conv` for these shapes, or None where `lax` is better."""
+def cpu_conv(
+  x: Float[Array, "b h w c"], kernel: Float[Array, "p q c d"], stride: int
+) -> _Map | None:
+  """Returns a map equal to `conv` for these shapes, or None for `lax`'s."""
   if not _is_wide(x.dtype):
     return None
   if kernel.shape[:2] == (1, 1) and stride == 1:
@@ -45,13 +48,13 @@ def cpu_conv(x: Array, kernel: Array, stride: int) -> _Map | None:
   return None
 
 
-def cpu_conv_transpose(x: Array) -> _Map | None:
-  """A map equal to `conv_transpose`, or None where `lax` is better."""
+def cpu_conv_transpose(x: Float[Array, "b h w c"]) -> _Map | None:
+  """Returns a map equal to `conv_transpose`, or None if `lax` is better."""
   return _strided_transpose if _is_wide(x.dtype) else None
 
 
 def _is_wide(dtype):
-  """In half precision the products between points would lose too much."""
+  """Returns whether products at the points keep enough precision."""
   return dtype in (jnp.float32, jnp.float64)
 
 
@@ -69,7 +72,7 @@ def _strided_transpose(x, kernel):
 
 
 def _to_grid(x):
-  """[b, h, w, c] to [h, w, b, c], in which an axis of pixels leads."""
+  """Transposes [b, h, w, c] to [h, w, b, c], so that pixels come first."""
   return x.transpose(1, 2, 0, 3)
 
 
@@ -78,30 +81,30 @@ def _to_images(x):
 
 
 def _to_blocks(x):
-  """[2 h, 2 w, b, c] to [h, w, b, 4 c]."""
+  """Moves pixels to channels: [2 h, 2 w, b, c] to [h, w, b, 4 c]."""
   h, w, b, c = x.shape
   x = x.reshape(h // 2, 2, w // 2, 2, b, c).transpose(0, 2, 4, 1, 3, 5)
   return x.reshape(h // 2, w // 2, b, 4 * c)
 
 
 def _from_blocks(x):
-  """[h, w, b, 4 c] to [2 h, 2 w, b, c]."""
+  """Moves channels to pixels: [h, w, b, 4 c] to [2 h, 2 w, b, c]."""
   h, w, b, c = x.shape
   x = x.reshape(h, w, b, 2, 2, c // 4).transpose(0, 3, 1, 4, 2, 5)
   return x.reshape(2 * h, 2 * w, b, c // 4)
 
 
 def _block_kernel(kernel):
-  """[4, 4, c, d] on pixels to [2, 2, 4 c, d] on blocks."""
+  """Returns the kernel on blocks, from [4, 4, c, d] to [2, 2, 4 c, d]."""
   c, d = kernel.shape[2:]
   kernel = kernel.reshape(2, 2, 2, 2, c, d).transpose(0, 2, 1, 3, 4, 5)
   return kernel.reshape(2, 2, 4 * c, d)
 
 
 def _short(x, kernel, adjoint):
-  """2x2 correlation without padding, or its adjoint."""
-  # With the few channels of images the way to the points and back would cost
-  # more than it saves.
+  """Computes a 2x2 correlation without padding, or its adjoint."""
+  # With the few channels of images the transforms would cost more than they
+  # save.
   if kernel.shape[2] > 16:
     return (_correlate_adjoint if adjoint else _correlate)(x, kernel, 0)
   if adjoint:
@@ -128,7 +131,7 @@ def _patches_adjoint(x, kernel):
 def _product(
   x: Float[Array, "h w b c"], matrix: Float[Array, "c d"]
 ) -> Float[Array, "h w b d"]:
-  """A 1x1 convolution; its gradients are written out as in `_winograd`."""
+  """Computes a 1x1 convolution; for its gradients see `_winograd`."""
   return x @ matrix
 
 
@@ -162,7 +165,7 @@ class _Axis(NamedTuple):
 
 @functools.cache
 def _axis(size: int, taps: int, pads: tuple[int, int]) -> _Axis:
-  """Toom-Cook multiplication of polynomials, transposed into filtering."""
+  """Returns the matrices of Toom-Cook multiplication, transposed to filter."""
   results = size + sum(pads) - taps + 1
   m = min(_TILE, results)
   n = m + taps - 1
@@ -189,10 +192,10 @@ def _axis(size: int, taps: int, pads: tuple[int, int]) -> _Axis:
 
 
 def _correlate(x, kernel, pad):
-  """[h, w, b, c] to [i, j, b, d], with `pad` zeros around.
+  """Correlates [h, w, b, c] to [i, j, b, d], with `pad` zeros around.
 
-  XLA computes small matrix products on one core each but different ones at
-  the same time. So the upper and the lower rows go separate ways.
+  XLA computes each small matrix product on one core, but several at the same
+  time. So the upper and the lower rows are computed separately.
   """
   r = kernel.shape[0]
   split = _first_rows(x.shape[0] + 2 * pad - r + 1)
@@ -204,7 +207,7 @@ def _correlate(x, kernel, pad):
 
 
 def _correlate_adjoint(x, kernel, pad):
-  """The adjoint of `_correlate`: [i, j, b, d] to [h, w, b, c]."""
+  """Applies the adjoint of `_correlate`: [i, j, b, d] to [h, w, b, c]."""
   split = _first_rows(x.shape[0])
   if not split:
     return _winograd(x, kernel, (pad, pad), pad, True)
@@ -219,7 +222,7 @@ def _correlate_adjoint(x, kernel, pad):
 
 
 def _first_rows(results):
-  """Half of the rows of results in whole tiles; 0 if there is one tile."""
+  """Returns half of the rows in whole tiles; 0 if there is one tile."""
   tiles = -(-results // _TILE)
   return _TILE * ((tiles + 1) // 2) if tiles > 1 else 0
 
@@ -227,18 +230,18 @@ def _first_rows(results):
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _winograd(
   x: Float[Array, "h w b c"],
-  kernel: Float[Array, "r r c d"],
+  kernel: Float[Array, "r r p q"],
   pad_rows: tuple[int, int],
   pad: int,
   adjoint: bool,
 ) -> Float[Array, "i j b d"]:
-  """Correlation with zeros around, or the adjoint of that map.
+  """Computes a correlation with zeros around, or the adjoint of that map.
 
   There are `pad_rows` zeros above and below, `pad` on the left and the right.
+  The correlation takes p channels to q, the adjoint q to p.
 
-  The adjoint takes [i, j, b, d] to [h, w, b, c]. Gradients are written out,
-  because those that JAX derives have their products the other way round, which
-  costs transpositions.
+  Gradients are written out, because JAX would derive products of the
+  transposed arrays, which costs transpositions.
   """
   return _forward(x, kernel, pad_rows, pad, adjoint)[0]
 
@@ -278,7 +281,7 @@ _winograd.defvjp(_forward, _backward)
 
 
 def _axes(x, kernel, pad_rows, pad, adjoint):
-  """The axes of the map that takes `x`, or of the adjoint that takes it."""
+  """Returns the axes of the map that takes `x`, or of the adjoint."""
   taps = kernel.shape[0]
   return [
     _axis(size + (taps - 1 - sum(pads) if adjoint else 0), taps, pads)
@@ -287,7 +290,7 @@ def _axes(x, kernel, pad_rows, pad, adjoint):
 
 
 def _kernel_at_points(kernel, rows, cols, adjoint):
-  """[row points, tiles, column points, c, d], the same for each tile."""
+  """Returns the kernel as [row points, tiles, column points, c, d]."""
   c, d = kernel.shape[2:]
   n_rows, n_cols = len(rows.filter), len(cols.filter)
   tiles = len(rows.inputs) // n_rows
@@ -299,7 +302,7 @@ def _kernel_at_points(kernel, rows, cols, adjoint):
 
 
 def _transform(rows, cols, x):
-  """A matrix along each of the first two axes: [h, w, b, c] to [p, q, b, c]."""
+  """Applies matrices to two axes: [h, w, b, c] to [p, q, b, c]."""
   h, w, b, c = x.shape
   p, q = len(rows), len(cols)
   x = (rows.astype(x.dtype) @ x.reshape(h, -1)).reshape(p, w, b * c)
@@ -308,7 +311,7 @@ def _transform(rows, cols, x):
 
 
 def _multiply(values, at_points):
-  """[p, q, b, c] times [row points, tiles, column points, c, d]."""
+  """Multiplies [p, q, b, c] by [row points, tiles, column points, c, d]."""
   p, q, b, c = values.shape
   d = at_points.shape[-1]
   n_cols = at_points.shape[2]
@@ -317,7 +320,7 @@ def _multiply(values, at_points):
 
 
 def _multiply_adjoint(values, g, rows, cols):
-  """Gradient of the kernel at the points, summed over the tiles."""
+  """Returns the gradient of the kernel at the points, summed over tiles."""
   c, d = values.shape[-1], g.shape[-1]
   n_rows, n_cols = len(rows.filter), len(cols.filter)
   batch = len(values) * n_cols

@@ -1,4 +1,4 @@
-"""How one id is chosen: temperature, top-k, top-p, guidance."""
+"""Chooses one id from logits: temperature, top-k, top-p, guidance."""
 
 import jax
 import jax.numpy as jnp
@@ -14,48 +14,47 @@ def restrict(
   """Sets the logits of codes that may not be sampled to minus infinity.
 
   Top-p is nucleus sampling (Holtzman et al. 2020, section 3.1), on the
-  probabilities at this temperature and, where both are asked for, among the
-  top k. Codes whose logits equal the last one kept are kept too.
+  probabilities at this temperature and, with top-k, among the top k. Codes
+  whose logits equal the last allowed one are allowed, too.
 
   Args:
-    logits: over the codes.
-    temperature: from 0 on.
-    top_k: keep the k likeliest codes; None keeps all.
-    top_p: keep the smallest set of the likeliest codes whose probabilities
-      sum to at least this; None keeps all.
+    logits: logits over the codes.
+    temperature: temperature, from 0 on.
+    top_k: number of the likeliest codes to allow; None allows all.
+    top_p: probability of the likeliest codes to allow; None allows all.
   """
   if top_k is None and top_p is None:
     return logits
   ranked = jnp.sort(logits, descending=True, stable=False)
-  kept = jnp.ones(ranked.shape, bool)
+  allowed = jnp.ones(ranked.shape, bool)
   if top_k is not None:
-    kept &= (jnp.arange(ranked.shape[-1]) < top_k)[None]
+    allowed &= (jnp.arange(ranked.shape[-1]) < top_k)[None]
   if top_p is not None:
     # At temperature 0 the best code takes all: 0 / tiny is 0, and any
     # difference / tiny overflows to minus infinity.
     tiny = jnp.finfo(ranked.dtype).tiny
     scaled = (ranked - ranked[:, :1]) / jnp.maximum(temperature, tiny)
-    probs = jax.nn.softmax(jnp.where(kept, scaled, -jnp.inf))
+    probs = jax.nn.softmax(jnp.where(allowed, scaled, -jnp.inf))
     mass_before = jnp.cumsum(probs, axis=-1) - probs
-    kept &= mass_before < top_p
-  last = jnp.min(jnp.where(kept, ranked, jnp.inf), axis=-1, keepdims=True)
+    allowed &= mass_before < top_p
+  last = jnp.min(jnp.where(allowed, ranked, jnp.inf), axis=-1, keepdims=True)
   return jnp.where(logits >= last, logits, -jnp.inf)
 
 
 def choose(
-  keys: Key[Array, "b"],
+  keys: Key[Array, " b"],
   position: int | Int[Array, ""],
   logits: Float[Array, "b k"],
   temperature: float | Float[Array, ""] = 1.0,
   top_k: int | Int[Array, ""] | None = None,
   top_p: float | Float[Array, ""] | None = None,
-) -> Int[Array, "b"]:
-  """Draws one id per image by Gumbel-max, from noise of the image's own.
+) -> Int[Array, " b"]:
+  """Draws one id for each image by Gumbel-max, from noise of the image's own.
 
   Args:
-    keys: one key per image.
-    position: of the id in raster order; folded into the keys.
-    logits: over the codes.
+    keys: one key for each image.
+    position: position of the id in raster order; folded into the keys.
+    logits: logits over the codes.
     temperature: 1 samples the distribution as it is, 0 takes its maximum.
     top_k: see `restrict`.
     top_p: see `restrict`.
@@ -76,23 +75,24 @@ def choose(
 
 
 def with_any_class(
-  labels: Int[Array, "b"], num_classes: int
-) -> Int[Array, "2b"]:
-  """Each label, and after it the one that stands for any class.
+  labels: Int[Array, " b"], num_classes: int
+) -> Int[Array, " 2*b"]:
+  """Returns each label, and after it the one that stands for any class.
 
-  Side by side, so that devices which share the batch keep to their part.
+  They are side by side, so that devices that divide the batch need only their
+  part of it.
   """
   pairs = jnp.stack([labels, jnp.full_like(labels, num_classes)], axis=1)
   return pairs.reshape(-1)
 
 
 def guide(
-  logits: Float[Array, "2b *t k"], guidance: float | Float[Array, ""]
+  logits: Float[Array, "pairs *t k"], guidance: float | Float[Array, ""]
 ) -> Float[Array, "b *t k"]:
-  """Classifier-free guidance, of logits for `with_any_class`'s labels.
+  """Applies classifier-free guidance to logits for `with_any_class`'s labels.
 
-  Ho and Salimans 2022, arXiv 2207.12598, equation 6: logits + guidance *
-  (logits - logits of any class).
+  Ho and Salimans: "Classifier-Free Diffusion Guidance", arXiv 2207.12598,
+  equation 6: logits + guidance * (logits - logits of any class).
   """
   pairs = logits.reshape(-1, 2, *logits.shape[1:])
   return pairs[:, 0] + guidance * (pairs[:, 0] - pairs[:, 1])

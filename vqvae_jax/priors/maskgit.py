@@ -5,10 +5,11 @@ section 3.
 """
 
 import math
+from typing import ClassVar
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from vqvae_jax.nn.transformer import residual_blocks
@@ -16,26 +17,25 @@ from vqvae_jax.priors.base import Prior
 
 
 class MaskGITPrior(Prior):
-  """Predicts hidden ids from the class and all ids that are not hidden.
+  """Predicts masked ids from the class and all ids that are not masked.
 
-  It has no exact likelihood. Where each place has several ids, each of them is
-  a position of its own, with an embedding table of its own.
+  It has no exact likelihood. If cells have several ids, each of them is a
+  position of its own.
 
-  Example: `MaskGITPrior(512, 10, (7, 7))` maps ids [b, 49], labels [b] and
-  hidden [b, 49] to logits [b, 49, 512].
+  Example: `MaskGITPrior(512, 10, (7, 7))` maps ids [b, 49], labels [b] and a
+  mask [b, 49] to logits [b, 49, 512].
 
   Attributes:
-    num_codes: see `Prior`, as for what is not listed here.
-    dropout: rate on embeddings, attention and MLP outputs.
-    heads: attention heads; divides the width.
+    heads: number of attention heads; divides the width.
   """
 
   heads: int = 4
 
-  exact = False
+  exact: ClassVar[bool] = False
 
   def setup(self):
     super().setup()
+    # The mask token; checkpoints have this name.
     self.hidden_embedding = self.table(1)
     self.position_embedding = self.table(self.length)
     self.blocks = residual_blocks(
@@ -46,17 +46,16 @@ class MaskGITPrior(Prior):
   def __call__(
     self,
     ids: Int[Array, "b t"],
-    labels: Int[Array, "b"],
-    hidden: Bool[Array, "b t"],
+    labels: Int[Array, " b"],
+    mask: Bool[Array, "b t"],
     train: bool = False,
   ) -> Float[Array, "b t k"]:
-    """Logits of every id, given the class and the ids that are not hidden.
+    """Returns the logits of every id, given the class and the unmasked ids.
 
     Args:
-      ids: in raster order, t is the product of the grid; anything in range
-        where they are hidden.
+      ids: ids in raster order; any valid ids where they are masked.
       labels: class of each image.
-      hidden: which ids not to look at.
+      mask: which ids are masked.
       train: whether to drop; needs the rng "dropout".
 
     Returns:
@@ -64,8 +63,8 @@ class MaskGITPrior(Prior):
     """
     positions = jnp.arange(ids.shape[1])
     codes = self.embed(ids, positions)
-    unknown = self.hidden_embedding(jnp.zeros((1, 1), jnp.int32))
-    x = jnp.where(hidden[..., None], unknown, codes)
+    token = self.hidden_embedding(jnp.zeros((1, 1), jnp.int32))
+    x = jnp.where(mask[..., None], token, codes)
     x = x + self.class_embedding(labels)[:, None]
     x = x + self.position_embedding(positions)[None]
     x = self.embedding_dropout(x, deterministic=not train)
@@ -75,25 +74,25 @@ class MaskGITPrior(Prior):
 
 
 def draw_mask(
-  key: Key[Array, ""], share: Float[Array, "b"], length: int
+  key: Key[Array, ""], ratio: Float[Array, " b"], length: int
 ) -> Bool[Array, "b t"]:
-  """Hides ids at random places, rounded up to whole ids of each image.
+  """Draws masks; their number of masked ids is rounded up.
 
   Args:
-    key: draws the places.
-    share: of the ids to hide, in [0, 1], for each image.
-    length: ids of an image.
+    key: key of the draw.
+    ratio: mask ratio of each image, in [0, 1].
+    length: number of ids of an image.
   """
-  order = jax.random.uniform(key, (share.shape[0], length))
+  order = jax.random.uniform(key, (ratio.shape[0], length))
   ranks = jnp.argsort(jnp.argsort(order, axis=1), axis=1)
-  return ranks < jnp.ceil(share * length)[:, None]
+  return ranks < jnp.ceil(ratio * length)[:, None]
 
 
 def mask_ratio(progress: Float[Array, "*b"]) -> Float[Array, "*b"]:
-  """Share of the ids that is hidden: a cosine from 1 to 0 (section 3.2).
+  """Returns the mask ratio: a cosine from 1 to 0 (section 3.2).
 
   Args:
-    progress: from 0 (all is hidden) to 1 (nothing is).
+    progress: progress of the drawing, from 0 (all masked) to 1 (nothing).
   """
   # Exactly 0 at 1, where the cosine is only nearly so.
   return jnp.where(progress < 1, jnp.cos(math.pi / 2 * progress), 0)

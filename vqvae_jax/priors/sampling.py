@@ -1,9 +1,9 @@
-"""Samples of ids from a prior, in one compiled loop."""
+"""Draws ids from a prior, in one compiled loop."""
 
 import dataclasses
-import functools
 import math
 import numbers
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,9 @@ from vqvae_jax.priors.choice import choose, guide, with_any_class
 from vqvae_jax.priors.maskgit import mask_ratio
 
 DECODE_STEPS = 12
-# Scale of the noise on what a masked prior is surest of, at the first step;
-# that of the authors' code.
-RESTLESSNESS = 4.5
+# Scale of the noise on the confidence of a masked prior at the first step, as
+# in the authors' code.
+CHOICE_TEMPERATURE = 4.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Sampling:
 
 
 def _number(name, value):
-  """A number of Python or of NumPy as a float; too large ones are infinite."""
+  """Returns a number as a float, or infinity if it is too large."""
   if not isinstance(value, numbers.Real) or isinstance(value, bool):
     raise ArgumentError(f"{name} {repr(value)[:100]} is not a number")
   try:
@@ -102,17 +102,19 @@ def _number(name, value):
 
 
 def _whole(name, value):
-  """A whole number of Python or of NumPy as an int."""
+  """Returns a whole number as an int."""
   if not isinstance(value, numbers.Integral) or isinstance(value, bool):
     raise ArgumentError(f"{name} {repr(value)[:100]} is not a whole number")
+  if not -(2**31) < value < 2**31:
+    raise ArgumentError(f"{name} has more than 31 bits, which is too large")
   return int(value)
 
 
 def sample(
   prior: Prior,
   params: PyTree,
-  keys: Key[Array, "b"],
-  labels: Int[Array, "b"],
+  keys: Key[Array, " b"],
+  labels: Int[Array, " b"],
   sampling: Sampling = Sampling(),
   *,
   known: Int[Array, "b t"] | None = None,
@@ -155,7 +157,7 @@ def sample(
   )
 
 
-@functools.partial(jax.jit, static_argnames=("prior", "steps"))
+@partial(jax.jit, static_argnames=("prior", "steps"))
 def _sample(
   prior, params, keys, labels, restriction, guidance, steps, known, mask
 ):
@@ -167,7 +169,7 @@ def _sample(
     mask = jnp.ones(known.shape, bool)
   if guidance is not None:
     labels = with_any_class(labels, prior.num_classes)
-  apply = functools.partial(prior.apply, {"params": params})
+  apply = partial(prior.apply, {"params": params})
   start = known, mask
   if prior.exact:
     return _one_by_one(prior, apply, draw, keys, labels, guidance, start)
@@ -175,11 +177,11 @@ def _sample(
 
 
 def _one_by_one(model, apply, draw, keys, labels, guidance, start):
-  """In raster order, each given those before it."""
+  """Draws ids in raster order, each given those before it."""
 
   def step(carry, now):
     previous, cache = carry
-    position, known, hidden = now
+    position, known, mask = now
     if guidance is not None:
       previous = jnp.repeat(previous, 2)
     logits, cache = apply(
@@ -187,20 +189,20 @@ def _one_by_one(model, apply, draw, keys, labels, guidance, start):
     )
     if guidance is not None:
       logits = guide(logits, guidance)
-    ids = jnp.where(hidden, draw(keys, position, logits), known)
+    ids = jnp.where(mask, draw(keys, position, logits), known)
     return (ids, cache), ids
 
-  # Ids of all images at each place of a row.
+  # Ids of all images at each position of a row.
   rows = [x.T.reshape(model.grid[0], -1, len(x)) for x in start]
   positions = jnp.arange(model.length).reshape(model.grid[0], -1)
 
   def draw_row(carry, now):
     previous, cache = carry
-    row, *places = now
+    row, *inputs = now
     if guidance is not None:
       previous = jnp.repeat(previous, 2)
     cache = apply(previous, labels, row, cache, method="begin_row")
-    return jax.lax.scan(step, (carry[0], cache), tuple(places))
+    return jax.lax.scan(step, (carry[0], cache), tuple(inputs))
 
   first = jnp.zeros(len(keys), jnp.int32), model.init_cache(len(labels))
   numbers = jnp.arange(model.grid[0])
@@ -209,37 +211,38 @@ def _one_by_one(model, apply, draw, keys, labels, guidance, start):
 
 
 def _in_parallel(model, apply, draw, keys, labels, guidance, start, steps):
-  """All hidden ids at once; the surest are kept, the others hidden again.
+  """Draws all masked ids at once, and masks the least confident ones again.
 
   Chang et al. 2022, arXiv 2202.04200, section 3.2, with the noise of the
-  authors' code on what is surest, which falls to 0 at the last step.
+  authors' code on the confidence, which falls to 0 at the last step.
   """
   length = model.length
 
   def step(carry, now):
-    ids, hidden = carry
-    number, share = now
+    ids, mask = carry
+    number, ratio = now
     if guidance is None:
-      logits = apply(ids, labels, hidden)
+      logits = apply(ids, labels, mask)
     else:
-      twice = jnp.repeat(ids, 2, axis=0), labels, jnp.repeat(hidden, 2, axis=0)
-      logits = guide(apply(*twice), guidance)
+      # The labels come in pairs already.
+      pairs = [jnp.repeat(x, 2, axis=0) for x in carry]
+      logits = guide(apply(pairs[0], labels, pairs[1]), guidance)
     step_keys = jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
-    drawn = jax.vmap(functools.partial(draw, step_keys), (0, 1), 1)(
+    drawn = jax.vmap(partial(draw, step_keys), (0, 1), 1)(
       jnp.arange(length), logits
     )
     log_p = jax.nn.log_softmax(logits)
-    sure = jnp.take_along_axis(log_p, drawn[..., None], axis=-1)[..., 0]
+    confidence = jnp.take_along_axis(log_p, drawn[..., None], axis=-1)[..., 0]
     noise = jax.vmap(
       lambda key: jax.random.gumbel(
         jax.random.fold_in(key, length), (length,), jnp.float32
       )
     )(step_keys)
-    sure = sure + RESTLESSNESS * (1 - (number + 1) / steps) * noise
-    sure = jnp.where(hidden, sure, jnp.inf)
-    ranks = jnp.argsort(jnp.argsort(sure, axis=1), axis=1)
-    left = jnp.floor(share * at_first)
-    return (jnp.where(hidden, drawn, ids), ranks < left), None
+    temperature = CHOICE_TEMPERATURE * (1 - (number + 1) / steps)
+    confidence = jnp.where(mask, confidence + temperature * noise, jnp.inf)
+    ranks = jnp.argsort(jnp.argsort(confidence, axis=1), axis=1)
+    left = jnp.floor(ratio * at_first)
+    return (jnp.where(mask, drawn, ids), ranks < left), None
 
   at_first = start[1].sum(axis=1, keepdims=True)
   numbers = jnp.arange(steps)

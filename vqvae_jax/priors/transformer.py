@@ -2,56 +2,50 @@
 
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax.numpy as jnp
-from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
-from vqvae_jax.nn.transformer import (
-  KVCache,
-  at_least_float32,
-  empty_cache,
-  residual_blocks,
-)
-from vqvae_jax.priors.base import Prior
+from vqvae_jax.nn.dtypes import at_least_float32
+from vqvae_jax.nn.transformer import KVCache, empty_cache, residual_blocks
+from vqvae_jax.priors.base import AutoregressivePrior
 
 
 class TransformerCache(NamedTuple):
-  """What is kept while ids are drawn.
+  """The cache while ids are drawn.
 
   Attributes:
     blocks: keys and values of each block.
-    stream: the residual stream of the place being drawn.
-    place: sum of the embeddings of its ids so far.
-    before: the same by the table that its next id is predicted from.
+    stream: residual stream of the cell that is drawn.
+    cell: sum of the embeddings of its ids so far.
+    prefix: the same sum by the table that predicts its next id.
   """
 
   blocks: tuple[KVCache, ...]
   stream: Float[Array, "b width"]
-  place: Float[Array, "b width"]
-  before: Float[Array, "b width"]
+  cell: Float[Array, "b width"]
+  prefix: Float[Array, "b width"]
 
 
-class TransformerPrior(Prior):
+class TransformerPrior(AutoregressivePrior):
   """Predicts each id from the class and the ids before it in raster order.
 
-  The model of a VQ-VAE's codes (van den Oord et al. 2017, section 3.3) as a
-  GPT-2-like transformer. Position t holds the sum of the embeddings of id
+  This models a VQ-VAE's codes (van den Oord et al. 2017, section 3.3) by a
+  transformer like GPT-2. Position t holds the sum of the embeddings of id
   t - 1 (nothing at t = 0), of the class, and of the row and the column of id t,
-  and gives the logits of id t. Sets without labels are one class, 0. One label
-  more, `num_classes`, stands for any class, for classifier-free guidance.
-  Where each place has several ids (of a residual or a product quantizer), the
-  blocks see each place once, by the sum of its embeddings; an MLP then predicts
-  the ids of a place in turn, each from the residual stream and the ids before
-  it at that place (as RQ-VAE's depth transformer, arXiv 2203.01941, section
-  3.2, does with attention).
+  and gives the logits of id t. Sets without labels have one class, 0.
+
+  If cells have several ids (of a residual or a product quantizer), the blocks
+  see each cell once, by the sum of its embeddings. An MLP then predicts the ids
+  of a cell in turn, each from the residual stream and the ids before it in that
+  cell (as RQ-VAE's depth transformer, arXiv 2203.01941, section 3.2, does with
+  attention).
 
   Example: `TransformerPrior(512, 10, (7, 7))` maps ids [b, 49] and labels [b]
   to logits [b, 49, 512].
 
   Attributes:
-    num_codes: see `Prior`, as for what is not listed here.
-    dropout: rate on embeddings, attention and MLP outputs.
-    heads: attention heads; divides the width.
+    heads: number of attention heads; divides the width.
   """
 
   heads: int = 4
@@ -60,9 +54,10 @@ class TransformerPrior(Prior):
     super().setup()
     self.row_embedding = self.table(self.grid[0])
     self.column_embedding = self.table(self.grid[1])
-    if self.slots > 1:
-      self.slot_embedding = self.table(self.slots)
-      self.prefix_embedding = self.table(self.slots * self.num_codes)
+    if self.depth > 1:
+      # "slot" is another word for the depth; checkpoints have these names.
+      self.slot_embedding = self.table(self.depth)
+      self.prefix_embedding = self.table(self.depth * self.num_codes)
       self.slot_norm = nn.LayerNorm(dtype=at_least_float32(self.dtype))
       self.slot_in = nn.Dense(4 * self.width, dtype=self.dtype)
       self.slot_out = nn.Dense(self.width, dtype=self.dtype)
@@ -72,59 +67,42 @@ class TransformerPrior(Prior):
     self.embedding_dropout = nn.Dropout(self.dropout)
 
   def __call__(
-    self,
-    ids: Int[Array, "b t"],
-    labels: Int[Array, "b"],
-    train: bool = False,
+    self, ids: Int[Array, "b t"], labels: Int[Array, " b"], train: bool = False
   ) -> Float[Array, "b t k"]:
-    """Logits of every id, each given the class and the true ids before it.
+    return self.readout(self.stream(ids, labels, train))
 
-    Args:
-      ids: in raster order, t is the product of the grid.
-      labels: class of each image.
-      train: whether to drop; needs the rng "dropout".
-
-    Returns:
-      Logits over the codes, float32 or wider.
-    """
-    return self.readout(self.hidden(ids, labels, train))
-
-  def hidden(
-    self,
-    ids: Int[Array, "b t"],
-    labels: Int[Array, "b"],
-    train: bool = False,
+  def stream(
+    self, ids: Int[Array, "b t"], labels: Int[Array, " b"], train: bool = False
   ) -> Float[Array, "b t width"]:
-    """The residual stream after the last block; see `__call__`."""
+    """Returns the residual stream at every id; see `__call__`."""
     positions = jnp.arange(ids.shape[1])
-    codes = self._by_place(self.embed(ids, positions)).sum(axis=2)
+    codes = self._by_cell(self.embed(ids, positions)).sum(axis=2)
     x = jnp.pad(codes[:, :-1], ((0, 0), (1, 0), (0, 0)))
     x = x + self.class_embedding(labels)[:, None]
-    x = x + self._places(jnp.arange(x.shape[1]))[None]
+    x = x + self._cells(jnp.arange(x.shape[1]))[None]
     x = self.embedding_dropout(x, deterministic=not train)
     for block in self.blocks:
       x, _ = block(x, train)
-    if self.slots == 1:
+    if self.depth == 1:
       return x
-    before = self._by_place(
-      self.prefix_embedding(self.table_rows(ids, positions))
+    prefix = self._by_cell(
+      self.prefix_embedding(self.table_index(ids, positions))
     )
-    before = jnp.cumsum(before, axis=2) - before
-    x = self._slot(x[:, :, None], before, jnp.arange(self.slots))
+    prefix = jnp.cumsum(prefix, axis=2) - prefix
+    x = self._at_depth(x[:, :, None], prefix, jnp.arange(self.depth))
     return x.reshape(*ids.shape, self.width)
 
   def readout(self, x: Float[Array, "... width"]) -> Float[Array, "... k"]:
-    """Logits from the residual stream."""
+    """Returns the logits of a residual stream."""
     return self.head(self.norm(x))
 
   def init_cache(self, batch: int) -> TransformerCache:
-    """The cache before the first id, for `batch` images."""
     head_width = self.width // self.heads
-    places = self.length // self.slots
+    cells = self.length // self.depth
     nothing = jnp.zeros((batch, self.width), self.dtype)
     return TransformerCache(
       tuple(
-        empty_cache(batch, self.heads, places, head_width, self.dtype)
+        empty_cache(batch, self.heads, cells, head_width, self.dtype)
         for _ in range(self.layers)
       ),
       *(nothing,) * 3,
@@ -132,68 +110,54 @@ class TransformerPrior(Prior):
 
   def decode_step(
     self,
-    previous: Int[Array, "b"],
-    labels: Int[Array, "b"],
+    previous: Int[Array, " b"],
+    labels: Int[Array, " b"],
     position: Int[Array, ""],
     cache: TransformerCache,
   ) -> tuple[Float[Array, "b k"], TransformerCache]:
-    """Logits of the ids at one position, with the work before it cached.
-
-    Args:
-      previous: ids at `position` - 1; anything in range at position 0.
-      labels: class of each image.
-      position: which ids to predict, from 0 on, the same for all images.
-      cache: as `init_cache` or the step before gave it.
-
-    Returns:
-      The row `position` of what `__call__` gives, and the cache for the next.
-    """
-    row = self.table_rows(previous, position - 1)
-    code = jnp.where(position == 0, 0, self.code_embedding(row))
-    cache = cache._replace(place=cache.place + code)
-    if self.slots == 1:
-      cache = self._next_place(labels, position, cache)
+    index = self.table_index(previous, position - 1)
+    code = jnp.where(position == 0, 0, self.code_embedding(index))
+    cache = cache._replace(cell=cache.cell + code)
+    if self.depth == 1:
+      cache = self._next_cell(labels, position, cache)
       return self.readout(cache.stream), cache
-    place, slot = jnp.divmod(position, self.slots)
-    cache = cache._replace(before=cache.before + self.prefix_embedding(row))
+    cell, depth = jnp.divmod(position, self.depth)
+    cache = cache._replace(prefix=cache.prefix + self.prefix_embedding(index))
     cache = nn.cond(
-      slot == 0,
-      TransformerPrior._next_place,
-      _same_place,
+      depth == 0,
+      TransformerPrior._next_cell,
+      lambda prior, labels, cell, cache: cache,
       self,
       labels,
-      place,
+      cell,
       cache,
     )
-    return self.readout(self._slot(cache.stream, cache.before, slot)), cache
+    x = self._at_depth(cache.stream, cache.prefix, depth)
+    return self.readout(x), cache
 
-  def _next_place(self, labels, place, cache):
-    """The cache at the first id of a place, after all ids of the one before."""
-    x = cache.place + self.class_embedding(labels)
-    x = (x + self._places(place[None]))[:, None]
+  def _next_cell(self, labels, cell, cache):
+    """Returns the cache at the first id of a cell."""
+    x = cache.cell + self.class_embedding(labels)
+    x = (x + self._cells(cell[None]))[:, None]
     caches = []
     for block, block_cache in zip(self.blocks, cache.blocks, strict=True):
-      x, block_cache = block(x, position=place, cache=block_cache)
+      x, block_cache = block(x, position=cell, cache=block_cache)
       caches.append(block_cache)
-    nothing = jnp.zeros_like(cache.place)
+    nothing = jnp.zeros_like(cache.cell)
     return TransformerCache(tuple(caches), x[:, 0], nothing, nothing)
 
-  def _slot(self, stream, before, slot):
-    """The stream of one id of a place, from the place's and the ids before."""
-    x = stream + before
-    x = x + self.slot_embedding(slot).reshape(
-      (1,) * (x.ndim - 1 - jnp.ndim(slot)) + (*jnp.shape(slot), self.width)
+  def _at_depth(self, stream, prefix, depth):
+    """Returns the stream of an id from the cell's and the ids before it."""
+    x = stream + prefix
+    x = x + self.slot_embedding(depth).reshape(
+      (1,) * (x.ndim - 1 - jnp.ndim(depth)) + (*jnp.shape(depth), self.width)
     )
     return x + self.slot_out(nn.gelu(self.slot_in(self.slot_norm(x))))
 
-  def _by_place(self, codes):
-    return codes.reshape(codes.shape[0], -1, self.slots, self.width)
+  def _by_cell(self, codes):
+    return codes.reshape(codes.shape[0], -1, self.depth, self.width)
 
-  def _places(self, places: Int[Array, "t"]) -> Float[Array, "t width"]:
-    row, column = jnp.divmod(places, self.grid[1])
+  def _cells(self, cells: Int[Array, " t"]) -> Float[Array, "t width"]:
+    """Returns the embeddings of positions of cells."""
+    row, column = jnp.divmod(cells, self.grid[1])
     return self.row_embedding(row) + self.column_embedding(column)
-
-
-def _same_place(prior, labels, place, cache):
-  del prior, labels, place
-  return cache

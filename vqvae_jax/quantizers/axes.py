@@ -1,8 +1,8 @@
-"""What lets the quantizers run on other people's meshes.
+"""Gathers, scatters and reshapes that also run on meshes with Explicit axes.
 
-Under `jax.jit` with Auto axes, the default of this project, none of this is
-needed. A mesh with Explicit axes, the default of `jax.make_mesh` since JAX
-0.9, wants to be told how the result of a gather or a scatter lies on it.
+Meshes with Auto axes, the default of this project, need none of this. On a mesh
+with Explicit axes, the default of `jax.make_mesh` since JAX 0.9, the program
+must say how the result of a gather or a scatter lies on the mesh.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from jaxtyping import Array, PyTree
 
 
 def spec_of(x: Array) -> PartitionSpec:
-  """How an array lies on the Explicit axes of its mesh."""
+  """Returns how an array lies on the Explicit axes of its mesh."""
   return jax.typeof(x).sharding.spec
 
 
@@ -24,7 +24,7 @@ def with_auto_axes(
 
   Args:
     function: pure function of the arrays.
-    out_spec: how its results lie on the mesh; one for all of them.
+    out_spec: partition of its results on the mesh, the same for all.
     *arrays: arguments of the function.
   """
   meshes = [jax.typeof(x).sharding.mesh for x in arrays]
@@ -36,7 +36,7 @@ def with_auto_axes(
 
 
 def flattened(x: Array) -> Array:
-  """The array with all axes but the last made one."""
+  """Merges all axes of an array but the last."""
   names = []
   for axes in spec_of(x)[:-1]:
     names += axes if isinstance(axes, tuple) else [axes] * (axes is not None)
@@ -45,7 +45,7 @@ def flattened(x: Array) -> Array:
 
 
 def unflattened(rows: Array, like: Array) -> Array:
-  """Rows with their first axis made those of `like`, all but its last."""
+  """Splits the first axis of rows into all axes of `like` but its last."""
   shape = *like.shape[:-1], *rows.shape[1:]
   out_spec = PartitionSpec(*spec_of(like)[:-1], *(None,) * (rows.ndim - 1))
   return with_auto_axes(lambda x: x.reshape(shape), out_spec, rows)

@@ -1,73 +1,25 @@
-"""What the quantizers share, as plain functions on arrays.
+"""Functions on arrays that the quantizers share: choices, counts and losses.
 
 All of them compute in at least float32, whatever the precision of the network:
 in half precision, distances lose the difference between near codes.
 """
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from vqvae_jax.errors import ConfigError
-from vqvae_jax.quantizers.axes import flattened, spec_of, with_auto_axes
-from vqvae_jax.quantizers.search import at_least_float32, nearest_code
+from vqvae_jax.quantizers.axes import spec_of, with_auto_axes
+from vqvae_jax.quantizers.search import nearest_code
 
 # Up to this many numbers, a product with one-hot rows; beyond, scattered adds.
 ONE_HOT_LIMIT = 2**26
 
 
-@flax.struct.dataclass
-class QuantizerOutput:
-  """What every quantizer returns.
-
-  Attributes:
-    vectors: the codes of the latents, [..., d], in the latents' dtype. Their
-      gradient goes straight through to the latents.
-    ids: index of each code, int32 [...]; with several codes for one latent
-      (residual, product), [..., m].
-    loss: mean over all elements, so it does not change with the batch size;
-      scalar, to be added to the reconstruction loss as it is.
-    metrics: scalars worth a look, without gradient.
-  """
-
-  vectors: Float[Array, "*n d"]
-  ids: Int[Array, "..."]
-  loss: Float[Array, ""]
-  metrics: dict[str, Float[Array, ""]]
-
-
-def flatten(z: Float[Array, "*n d"], width: int) -> Float[Array, "n d"]:
-  """Rows of latents, in float32 or wider.
-
-  Raises:
-    ConfigError: if they are not `width` wide.
-  """
-  if z.shape[-1] != width:
-    raise ConfigError(
-      f"latents of width {z.shape[-1]}, but the quantizer's is {width}"
-    )
-  return flattened(at_least_float32(z))
-
-
-def check_ids(ids: Int[Array, "..."], k: int):
-  """Checks ids whose values are known; inside of `jit` they are not.
-
-  Raises:
-    ConfigError: if one is outside of [0, k).
-  """
-  if isinstance(ids, jax.core.Tracer) or not ids.size:
-    return
-  low, high = int(ids.min()), int(ids.max())
-  if low < 0 or high >= k:
-    raise ConfigError(f"ids from {low} to {high} are not all in [0, {k})")
-
-
 def straight_through(
   z: Float[Array, "*n d"], vectors: Float[Array, "*n d"]
 ) -> Float[Array, "*n d"]:
-  """`vectors` in the forward pass, the identity of `z` in the backward pass.
+  """Returns `vectors`; their gradient goes to `z` as it is.
 
   Bengio et al., "Estimating or propagating gradients through stochastic
   neurons", arXiv 1308.3432; as used in van den Oord et al. 2017, section 3.2.
@@ -79,7 +31,7 @@ def straight_through(
 def rotated(
   z: Float[Array, "*n d"], vectors: Float[Array, "*n d"]
 ) -> Float[Array, "*n d"]:
-  """`vectors` in the forward pass; backward, the turn that takes `z` there.
+  """Returns `vectors`; their gradient goes to `z`, turned as `z` was.
 
   The rotation trick: Fifty et al., "Restructuring Vector Quantization with the
   Rotation Trick", arXiv 2410.06424, section 4, in the form of its equation for
@@ -104,11 +56,11 @@ def rotated(
   return vectors + (turned - jax.lax.stop_gradient(turned))
 
 
-ESTIMATORS = {"straight-through": straight_through, "rotation": rotated}
+GRADIENTS = {"straight-through": straight_through, "rotation": rotated}
 
 
 def unit(x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
-  """Rows of length 1; rows of (nearly) zeros stay as they are."""
+  """Scales rows to length 1; rows of (nearly) zeros stay as they are."""
   squared = jnp.sum(x**2, axis=-1, keepdims=True)
   # Below this, the gradient's `squared ** -1.5` would not be finite.
   least = jnp.finfo(x.dtype).tiny ** (2 / 3)
@@ -121,14 +73,14 @@ def choose_code(
   temperature: float | Float[Array, ""],
   key: Key[Array, ""] | None,
 ) -> Int[Array, " n"]:
-  """The nearest code, or a near one at random.
+  """Returns the id of the nearest code, or of a near one at random.
 
   Args:
     z: latents.
-    codes: to choose from.
-    temperature: 0 for the nearest; above, and where it is traced, the choice
+    codes: codes to choose from.
+    temperature: 0 takes the nearest; above 0, or if it is traced, the choice
       holds all n times k distances. See `near_logits`.
-    key: of the draws; None where the temperature is 0.
+    key: key of the draws; None if the temperature is 0.
   """
   z, codes = jax.lax.stop_gradient((z, codes))
   if not isinstance(temperature, jax.Array) and not temperature:
@@ -140,26 +92,26 @@ def choose_code(
 def near_logits(
   distances: Float[Array, "n *c k"], temperature: float | Float[Array, ""]
 ) -> Float[Array, "n *c k"]:
-  """Logits of a random choice among near codes; at 0, of the nearest.
+  """Returns logits of a random choice among near codes; at 0, the nearest.
 
   The unit of the temperature is the mean squared distance of these latents to
   their nearest code, that is, what quantization costs anyway.
 
   Args:
-    distances: squared, of latents to codes; with c, those of channels that are
-      chosen by themselves and whose distances add up.
-    temperature: from 0 on.
+    distances: squared distances of latents to codes; with c, those of channels
+      that are chosen by themselves and whose distances add up.
+    temperature: temperature, from 0 on.
   """
   nearest = distances.min(axis=-1, keepdims=True)
-  unit = mean(nearest.sum(axis=tuple(range(1, nearest.ndim))))
+  scale = mean(nearest.sum(axis=tuple(range(1, nearest.ndim))))
   tiny = jnp.finfo(distances.dtype).tiny
-  return (nearest - distances) / jnp.maximum(temperature * unit, tiny)
+  return (nearest - distances) / jnp.maximum(temperature * scale, tiny)
 
 
 def squared_distances(
   z: Float[Array, "n d"], codes: Float[Array, "k d"]
 ) -> Float[Array, "n k"]:
-  """Of every latent to every code."""
+  """Returns the squared distance of every latent to every code."""
   products = jnp.matmul(z, codes.T, precision=jax.lax.Precision.HIGHEST)
   return (
     jnp.sum(z**2, axis=1)[:, None]
@@ -171,18 +123,18 @@ def squared_distances(
 def lookup(
   codes: Float[Array, "k d"], ids: Int[Array, "*n"]
 ) -> Float[Array, "*n d"]:
-  """The codes that `ids` name."""
+  """Returns the code of each id."""
   out_spec = PartitionSpec(*spec_of(ids), None)
   return with_auto_axes(lambda codes, ids: codes[ids], out_spec, codes, ids)
 
 
 def mean(x: Float[Array, "..."]) -> Float[Array, ""]:
-  """Mean of all elements; 0 of none, so that an empty batch costs nothing."""
+  """Returns the mean of all elements, or 0 if there are none."""
   return x.mean() if x.size else jnp.zeros((), x.dtype)
 
 
 def usage_counts(ids: Int[Array, "..."], k: int) -> Float[Array, " k"]:
-  """How often each of the `k` codes occurs in `ids`."""
+  """Returns how often each of the `k` codes occurs in `ids`."""
 
   def count(ids):
     return jnp.zeros(k).at[ids.reshape(-1)].add(1.0)
@@ -191,7 +143,7 @@ def usage_counts(ids: Int[Array, "..."], k: int) -> Float[Array, " k"]:
 
 
 def perplexity(counts: Float[Array, "... k"]) -> Float[Array, "..."]:
-  """exp of the entropy of the frequencies: 1 (one code) to k (all even)."""
+  """Returns exp(entropy of the frequencies): 1 (one code) to k (all even)."""
   total = counts.sum(axis=-1, keepdims=True)
   frequencies = counts / jnp.maximum(total, 1)
   return jnp.exp(entropy(frequencies))
@@ -200,7 +152,7 @@ def perplexity(counts: Float[Array, "... k"]) -> Float[Array, "..."]:
 def code_statistics(
   z: Float[Array, "n d"], ids: Int[Array, " n"], k: int
 ) -> tuple[Float[Array, " k"], Float[Array, "k d"]]:
-  """Number and sum of the latents that chose each code."""
+  """Returns the number and the sum of the latents that chose each code."""
 
   def scatter(z, ids):
     counts = jnp.zeros(k, z.dtype).at[ids].add(1)
@@ -224,14 +176,14 @@ def code_statistics(
 def dead_codes(
   count: Float[Array, " k"], revive_below: float
 ) -> Bool[Array, " k"]:
-  """Codes whose running count is below that share of the average count."""
+  """Returns which codes have less than this share of the average count."""
   return count < revive_below * count.mean()
 
 
 def draw_latents(
   key: Key[Array, ""], z: Float[Array, "n d"], k: int
 ) -> Float[Array, "k d"]:
-  """`k` rows of `z`, without repetition where there are enough."""
+  """Draws `k` rows of `z`, without repetition where there are enough."""
   n = z.shape[0]
   rows = jax.random.choice(key, n, (k,), replace=n < k)
   return with_auto_axes(lambda z, rows: z[rows], PartitionSpec(), z, rows)
@@ -240,7 +192,7 @@ def draw_latents(
 def first_codes(
   key: Key[Array, ""], z: Float[Array, "n d"], k: int, iterations: int
 ) -> Float[Array, "k d"]:
-  """Codes to start from: latents, moved by Lloyd's iterations of k-means.
+  """Returns first codes: latents, moved by Lloyd's iterations of k-means.
 
   A code that no latent chooses stays where it is.
   """
@@ -255,19 +207,19 @@ def first_codes(
 
 
 def entropy(p: Float[Array, "*n k"]) -> Float[Array, "*n"]:
-  """Entropy of distributions in nats, with a finite gradient at 0."""
+  """Returns entropies in nats; their gradient is finite at 0."""
   tiny = jnp.finfo(p.dtype).tiny
   return -jnp.sum(p * jnp.log(jnp.maximum(p, tiny)), axis=-1)
 
 
 def entropy_loss(logits: Float[Array, "n k"]) -> Float[Array, ""]:
-  """Mean entropy of the choices less the entropy of the mean choice.
+  """Returns the mean entropy of choices less that of the mean choice.
 
-  Low where each latent is sure of its code and all codes are in use. Yu et al.,
-  "Language Model Beats Diffusion", arXiv 2310.05737, section 3.1.
+  It is low where each latent is sure of its code and all codes are in use. Yu
+  et al., "Language Model Beats Diffusion", arXiv 2310.05737, section 3.1.
 
   Args:
-    logits: of each latent's choice.
+    logits: logits of each latent's choice.
   """
   if not logits.size:
     return jnp.zeros((), logits.dtype)
@@ -278,7 +230,7 @@ def entropy_loss(logits: Float[Array, "n k"]) -> Float[Array, ""]:
 
 
 def orthogonality_loss(codes: Float[Array, "k d"]) -> Float[Array, ""]:
-  """Mean squared cosine between two codes.
+  """Returns the mean squared cosine between two codes.
 
   Shin, Xie, Albanie: "Translation-equivariant image quantizer for
   bi-directional image-text generation", arXiv 2112.00384. The mean is over the

@@ -12,9 +12,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from vqvae_jax.quantizers import codebook as cb
+from vqvae_jax.quantizers import codebook
 from vqvae_jax.quantizers.axes import unflattened
-from vqvae_jax.quantizers.base import CodebookQuantizer
+from vqvae_jax.quantizers.base import (
+  CodebookQuantizer,
+  QuantizerOutput,
+  check_ids,
+  flatten,
+)
 
 
 class GumbelQuantizer(CodebookQuantizer):
@@ -23,22 +28,22 @@ class GumbelQuantizer(CodebookQuantizer):
   The relaxed sample is softmax((logits + Gumbel noise) / temperature). The
   temperature falls from 1 to `final_temperature` along a cosine, and the weight
   of the divergence from the uniform distribution rises from 0 to `divergence`
-  along another, both over `anneal_steps` steps; the step is counted by
-  `update`, in the collection `"codebook"`. Outside of training the likeliest
-  code is taken.
+  along another, both over `steps` steps, which `update` counts in the
+  collection `"codebook"`. Outside of training the likeliest code is taken.
+
+  Example: `GumbelQuantizer(512, 64)` takes latents [b, 7, 7, 64] to ids
+  [b, 7, 7].
 
   Attributes:
-    codebook_size: number of codes, k.
-    code_dim: width of latents and codes, d.
-    divergence: final weight of KL(q || uniform), per latent and dimension of
-      the latent.
-    final_temperature: that training ends with.
-    anneal_steps: of both schedules.
+    divergence: final weight of KL(q || uniform), for each latent and dimension
+      of the latent.
+    final_temperature: temperature at the end of training.
+    steps: optimizer steps of both schedules.
   """
 
   divergence: float = 5e-4
   final_temperature: float = 1 / 16
-  anneal_steps: int = 1000
+  steps: int = 1000
 
   def setup(self):
     k, d = self.codebook_size, self.code_dim
@@ -50,20 +55,19 @@ class GumbelQuantizer(CodebookQuantizer):
 
   def __call__(
     self, z: Float[Array, "*n d"], train: bool = False
-  ) -> cb.QuantizerOutput:
-    """Quantizes latents of width `code_dim`.
+  ) -> QuantizerOutput:
+    """Quantizes latents.
 
     Args:
-      z: latents, [..., d].
+      z: latents, [..., code_dim].
       train: whether to mix codes by a relaxed sample; needs the rng "codes".
 
     Raises:
-      ConfigError: if the latents are of another width.
+      ValueError: if the latents have another width.
     """
-    flat = cb.flatten(z, self.code_dim)
-    logits = self.to_logits(flat)
+    logits = self.to_logits(flatten(z, self.code_dim))
     ids = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-    progress = jnp.minimum(self.step.value / self.anneal_steps, 1)
+    progress = jnp.minimum(self.step.value / self.steps, 1)
     risen = (1 - jnp.cos(math.pi * progress)) / 2
     temperature = 1 + (self.final_temperature - 1) * risen
     if train:
@@ -75,20 +79,20 @@ class GumbelQuantizer(CodebookQuantizer):
         mixture, self.codes, precision=jax.lax.Precision.HIGHEST
       )
     else:
-      vectors = cb.lookup(self.codes, ids)
+      vectors = codebook.lookup(self.codes, ids)
     log_q = jax.nn.log_softmax(logits)
-    divergence = cb.mean(
+    divergence = codebook.mean(
       math.log(self.codebook_size) + jnp.sum(jnp.exp(log_q) * log_q, axis=-1)
     )
-    counts = cb.usage_counts(ids, self.codebook_size)
-    return cb.QuantizerOutput(
+    counts = codebook.usage_counts(ids, self.codebook_size)
+    return QuantizerOutput(
       vectors=unflattened(vectors, z).astype(z.dtype),
       ids=unflattened(ids, z),
       loss=self.divergence * risen * divergence,
       metrics={
         "divergence": jax.lax.stop_gradient(divergence),
         "temperature": temperature,
-        "perplexity": cb.perplexity(counts),
+        "perplexity": codebook.perplexity(counts),
       },
     )
 
@@ -98,29 +102,19 @@ class GumbelQuantizer(CodebookQuantizer):
     temperature: float | Float[Array, ""],
     key: Key[Array, ""],
   ) -> Int[Array, "*n"]:
-    """Ids drawn from the softmax of the logits over the temperature.
-
-    Args:
-      z: the latents of one image.
-      temperature: 0 for the likeliest.
-      key: of the draws.
-    """
-    logits = self.to_logits(cb.flatten(z, self.code_dim))
+    """Draws ids from the softmax of the logits over the temperature."""
+    logits = self.to_logits(flatten(z, self.code_dim))
     logits = logits - logits.max(axis=-1, keepdims=True)
     tiny = jnp.finfo(logits.dtype).tiny
     ids = jax.random.categorical(key, logits / jnp.maximum(temperature, tiny))
     return unflattened(ids.astype(jnp.int32), z)
 
   def ids_to_vectors(self, ids: Int[Array, "*n"]) -> Float[Array, "*n d"]:
-    """The codes that `ids` name."""
-    cb.check_ids(ids, self.num_codes)
-    return cb.lookup(self.codes, ids)
-
-  def start(self, z: Float[Array, "*n d"], key: Key[Array, ""]):
-    """The first codes are drawn; logits do not come from distances."""
+    check_ids(ids, self.num_codes)
+    return codebook.lookup(self.codes, ids)
 
   def update(
-    self, z: Float[Array, "*n d"], ids: Int[Array, "*n"], key: Key[Array, ""]
-  ):
+    self, z: Float[Array, "*n d"], ids: Int[Array, "..."], key: Key[Array, ""]
+  ) -> None:
     """Counts one optimizer step."""
     self.step.value = self.step.value + 1

@@ -1,4 +1,4 @@
-"""Codes narrower (or wider) than the latents.
+"""Codes narrower (or wider) than the latents, for any quantizer.
 
 Yu et al.: "Vector-quantized Image Modeling with Improved VQGAN", arXiv
 2110.04627, section 3.2 (factorized codes).
@@ -7,48 +7,45 @@ Yu et al.: "Vector-quantized Image Modeling with Improved VQGAN", arXiv
 import flax.linen as nn
 from jaxtyping import Array, Float, Int, Key
 
-from vqvae_jax.quantizers import codebook as cb
 from vqvae_jax.quantizers.axes import unflattened
+from vqvae_jax.quantizers.base import Quantizer, QuantizerOutput, flatten
 
 
-class Projected(nn.Module):
+class Projected(Quantizer):
   """Any quantizer behind one linear map, and before another.
 
-  Latents are projected to the quantizer's width, and its vectors back to
-  theirs, so that the search is among short codes.
+  Latents are projected to the quantizer's width, and its vectors back to the
+  width of the latents, so that the search is among short codes.
 
   Example: `Projected(EMAQuantizer(8192, 8), 256)` takes latents of width 256.
 
   Attributes:
     quantizer: an unbound quantizer.
-    width: of the latents.
+    latent_width: width of the latents.
   """
 
-  quantizer: nn.Module
-  width: int
+  quantizer: Quantizer
+  latent_width: int
 
   def setup(self):
     self.project_in = nn.Dense(self.quantizer.width)
-    self.project_out = nn.Dense(self.width)
+    self.project_out = nn.Dense(self.latent_width)
+
+  @property
+  def width(self) -> int:
+    return self.latent_width
 
   @property
   def num_codes(self) -> int:
-    """Ids are in [0, num_codes)."""
     return self.quantizer.num_codes
 
   @property
   def ids_per_latent(self) -> int:
-    """Ids for each latent."""
     return self.quantizer.ids_per_latent
 
   def __call__(
     self, z: Float[Array, "*n d"], train: bool = False
-  ) -> cb.QuantizerOutput:
-    """Quantizes latents of width `width`; `train` goes to the quantizer.
-
-    Raises:
-      ConfigError: if the latents are of another width.
-    """
+  ) -> QuantizerOutput:
     out = self.quantizer(self._inner(z), train)
     vectors = self.project_out(out.vectors)
     return out.replace(vectors=vectors.astype(z.dtype))
@@ -59,29 +56,19 @@ class Projected(nn.Module):
     temperature: float | Float[Array, ""],
     key: Key[Array, ""],
   ) -> Int[Array, "..."]:
-    """As the quantizer's, of projected latents."""
     return self.quantizer.resample(self._inner(z), temperature, key)
 
-  def ids_to_vectors(self, ids: Int[Array, "*n"]) -> Float[Array, "*n d"]:
-    """The codes that `ids` name, projected."""
+  def ids_to_vectors(self, ids: Int[Array, "*n"]) -> Float[Array, "... d"]:
     return self.project_out(self.quantizer.ids_to_vectors(ids))
 
-  def start(self, z: Float[Array, "*n d"], key: Key[Array, ""]):
-    """Starts the quantizer from projected latents."""
+  def start(self, z: Float[Array, "*n d"], key: Key[Array, ""]) -> None:
     self.quantizer.start(self._inner(z), key)
 
   def update(
-    self, z: Float[Array, "*n d"], ids: Int[Array, "*n"], key: Key[Array, ""]
-  ):
-    """Updates the quantizer by projected latents.
-
-    Args:
-      z: the latents of one optimizer step, before projection.
-      ids: the codes that they chose.
-      key: see the quantizer.
-    """
+    self, z: Float[Array, "*n d"], ids: Int[Array, "..."], key: Key[Array, ""]
+  ) -> None:
     self.quantizer.update(self._inner(z), ids, key)
 
   def _inner(self, z):
-    flat = self.project_in(cb.flatten(z, self.width))
+    flat = self.project_in(flatten(z, self.latent_width))
     return unflattened(flat, z)

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from vqvae_jax.errors import ConfigError
 from vqvae_jax.quantizers.axes import spec_of, with_auto_axes
 
 # Up to this many distances, all of them are held at a time.
@@ -22,18 +21,18 @@ _TILE = 8192, 2048
 
 
 def at_least_float32(x: Float[Array, "..."]) -> Float[Array, "..."]:
-  """bfloat16 and float16 become float32; float64 stays."""
+  """Returns bfloat16 and float16 as float32; float64 stays."""
   return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def nearest_code(
   z: Float[Array, "n d"], codebook: Float[Array, "k d"]
 ) -> Int[Array, " n"]:
-  """Index of the code nearest to each latent by Euclidean distance.
+  """Returns the index of the code with the least distance to each latent.
 
   Ties go to the lower index. Past `DENSE_LIMIT` distances the work is done in
-  tiles of rows and codes with a running minimum, so the memory it takes does
-  not grow with n times k.
+  tiles of rows and codes with a running minimum, so the memory that it takes
+  does not grow with n times k.
 
   Args:
     z: latents.
@@ -43,10 +42,10 @@ def nearest_code(
     int32, each in [0, k).
 
   Raises:
-    ConfigError: if the latents and the codes differ in width.
+    ValueError: if the latents and the codes differ in width.
   """
   if z.shape[1] != codebook.shape[1]:
-    raise ConfigError(
+    raise ValueError(
       f"latents of width {z.shape[1]} cannot be compared with codes of width "
       f"{codebook.shape[1]}"
     )
@@ -122,16 +121,16 @@ def nearest_tiled(
 
 
 def squared_norms(codebook: Float[Array, "k d"]) -> Float[Array, "1 k"]:
-  """Of the codes, as a row."""
+  """Returns the squared norms of the codes, as a row."""
   return jnp.sum(codebook**2, axis=1)[None]
 
 
 def padded(
   codebook: Float[Array, "k d"], columns: int
 ) -> tuple[Float[Array, "p d"], Float[Array, "1 p"]]:
-  """Codes and their squared norms, filled up to a multiple of `columns`.
+  """Returns codes and their squared norms, padded to a multiple of `columns`.
 
-  Codes that are not there are infinitely far.
+  The codes that are added are infinitely far.
   """
   missing = -codebook.shape[0] % columns
   norms = squared_norms(codebook)
@@ -146,10 +145,10 @@ def nearest_in(
   codebook: Float[Array, "k d"],
   norms: Float[Array, "1 k"],
 ) -> tuple[Float[Array, "n 1"], Int[Array, "n 1"]]:
-  """The least distance, less the latent's own square, and its first index.
+  """Returns the least distance, less the latent's square, and its first index.
 
-  The minimum and then the first index that attains it: XLA's CPU backend
-  vectorises both, but not `argmin`.
+  It takes the minimum, and then the first index that attains it: XLA's CPU
+  backend vectorises both, but not `argmin`.
   """
   products = jax.lax.dot_general(
     z,
@@ -160,7 +159,7 @@ def nearest_in(
   distances = norms - 2 * products
   nearest = jnp.min(distances, axis=1, keepdims=True)
   places = jax.lax.broadcasted_iota(jnp.int32, distances.shape, 1)
-  # A latent that is not a number matches none, and gets the last.
+  # A latent that is not a number matches no code, and gets the last.
   last = distances.shape[1] - 1
   matches = jnp.where(distances == nearest, places, last)
   return nearest, jnp.min(matches, axis=1, keepdims=True)

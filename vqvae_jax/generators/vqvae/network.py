@@ -10,20 +10,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
+from vqvae_jax import quantizers
 from vqvae_jax.config import TokenizerConfig
 from vqvae_jax.generators import likelihoods
 from vqvae_jax.nn import Decoder, Encoder
-from vqvae_jax.quantizers import (
-  FSQ,
-  LFQ,
-  EMAQuantizer,
-  GumbelQuantizer,
-  ProductQuantizer,
-  QuantizerOutput,
-  ResidualQuantizer,
-  SimVQ,
-  VectorQuantizer,
-)
+from vqvae_jax.quantizers import Quantizer, QuantizerOutput
 
 
 @flax.struct.dataclass
@@ -56,7 +47,7 @@ class VQVAE(nn.Module):
     dtype: type of the convolutions' arithmetic; parameters stay in float32.
   """
 
-  quantizer: nn.Module
+  quantizer: Quantizer
   channels: int
   stride: int
   hidden: int = 128
@@ -148,58 +139,6 @@ def build_vqvae(
   )
 
 
-def build_quantizer(config: TokenizerConfig) -> nn.Module:
+def build_quantizer(config: TokenizerConfig) -> Quantizer:
   """Returns the quantizer that a configuration describes."""
-  book = {
-    "codebook_size": config.codebook_size,
-    "code_dim": config.code_dim,
-  }
-  losses = {"commitment": config.commitment}
-  nearest = {
-    **book,
-    **losses,
-    "norm": config.codebook_norm,
-    "estimator": config.gradient,
-    "temperature": config.code_temperature,
-    "entropy": config.entropy or 0.0,
-  }
-  averages = {
-    "decay": config.codebook_ema,
-    "revive_below": config.revive_below,
-    "kmeans": config.kmeans,
-  }
-  match config.quantizer:
-    case "ema":
-      return EMAQuantizer(**nearest, **averages)
-    case "vq":
-      return VectorQuantizer(
-        **nearest, **averages, orthogonality=config.orthogonality
-      )
-    case "simvq":
-      return SimVQ(**nearest)
-    case "residual":
-      return ResidualQuantizer(
-        **book,
-        **losses,
-        **averages,
-        depth=config.depth,
-        shared=config.shared_codebook,
-        dropout=config.quantizer_dropout,
-      )
-    case "product":
-      return ProductQuantizer(
-        **book, **losses, **averages, groups=config.groups
-      )
-    case "fsq":
-      return FSQ(config.levels)
-    case "lfq":
-      entropy = {} if config.entropy is None else {"entropy": config.entropy}
-      return LFQ(config.bits, **losses, **entropy)
-    case "gumbel":
-      return GumbelQuantizer(
-        **book,
-        divergence=config.divergence,
-        final_temperature=config.final_temperature,
-        anneal_steps=config.steps,
-      )
-  raise ValueError(f"quantizer {config.quantizer!r} is unknown")
+  return quantizers.build(config.quantizer, vars(config))

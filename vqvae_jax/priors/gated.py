@@ -1,24 +1,24 @@
-"""The gated layer of PixelCNN, over whole grids or at the end of them.
+"""The gated layer of PixelCNN, on whole grids or on the last row or id.
 
 Van den Oord et al.: "Conditional Image Generation with PixelCNN Decoders",
 arXiv 1606.05328, sections 2.1 to 2.3.
 """
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
-from numpy.typing import DTypeLike
 
 
 class Convolution(nn.Module):
-  """A convolution without padding, over whole grids or at the end of them.
+  """A convolution without padding, on whole grids or on their last rows.
 
   Attributes:
-    inputs: channels.
+    inputs: channels of the input.
     features: channels of the result.
-    kernel: rows and columns.
-    dtype: of the computation; parameters are float32.
+    kernel: rows and columns of the kernel.
+    dtype: dtype of the computation; parameters are float32.
   """
 
   inputs: int
@@ -35,7 +35,7 @@ class Convolution(nn.Module):
     self.bias = self.param("bias", nn.initializers.zeros, (self.features,))
 
   def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b i j d"]:
-    """Everywhere."""
+    """Computes the convolution at every position."""
     x, weights, bias = nn.dtypes.promote_dtype(
       x, self.weights, self.bias, dtype=self.dtype
     )
@@ -44,9 +44,10 @@ class Convolution(nn.Module):
     )
 
   def last_row(self, x: Float[Array, "b h w c"]) -> Float[Array, "b 1 j d"]:
-    """The same for grids as high as the kernel.
+    """Computes the convolution of a grid that is as high as the kernel.
 
-    One matrix product: inside of a loop XLA's convolutions are slow on CPU.
+    It is one matrix product, because XLA's convolutions inside of a loop are
+    slow on CPU.
     """
     x, weights, bias = nn.dtypes.promote_dtype(
       x, self.weights, self.bias, dtype=self.dtype
@@ -64,17 +65,18 @@ class Convolution(nn.Module):
 class GatedLayer(nn.Module):
   """One layer of both stacks (figure 2 of the paper).
 
-  The inputs come shifted, the vertical stack's by a row and the horizontal
-  one's by an id, so that a layer may use its own place: the vertical stack
-  sees rows up to its own and the columns around, the horizontal one its own
-  row up to its place, and the vertical stack there. Together there is no blind
-  spot.
+  The inputs are shifted, those of the vertical stack by a row and those of the
+  horizontal one by an id, so that a layer may use its own position. The
+  vertical stack sees the rows up to its own and the columns around; the
+  horizontal one sees its own row up to its position, and the vertical stack
+  there. Together they have no blind spot. Both take [b, 7, 7, 128] to
+  [b, 7, 7, 128].
 
   Attributes:
     width: channels of both stacks.
     kernel: ids that the convolutions of the vertical stack reach across, odd.
-    dropout: rate on the output of the horizontal stack.
-    dtype: of the computation; parameters are float32.
+    dropout: dropout rate on the output of the horizontal stack.
+    dtype: dtype of the computation; parameters are float32.
   """
 
   width: int
@@ -99,7 +101,7 @@ class GatedLayer(nn.Module):
 
   @property
   def rows(self) -> int:
-    """Rows of the vertical convolution, its own and those above."""
+    """Number of rows of the vertical convolution, its own and those above."""
     return (self.kernel + 1) // 2
 
   def __call__(
@@ -109,7 +111,7 @@ class GatedLayer(nn.Module):
     label: Float[Array, "b c"],
     train: bool = False,
   ) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w c"]]:
-    """Both stacks over whole grids.
+    """Computes both stacks on whole grids.
 
     Args:
       v: input of the vertical stack.
@@ -118,7 +120,7 @@ class GatedLayer(nn.Module):
       train: whether to drop; needs the rng "dropout".
 
     Returns:
-      The outputs of both.
+      The outputs of both stacks.
     """
     label = label[:, None, None]
     above = jnp.pad(v, ((0, 0), (self.rows - 1, 0), (0, 0), (0, 0)))
@@ -126,16 +128,20 @@ class GatedLayer(nn.Module):
     left = jnp.pad(x, ((0, 0), (0, 0), (self.rows - 1, 0), (0, 0)))
     return v, x + self.along(left, link, self.horizontal, train)
 
-  def next_row(self, above, label):
-    """The vertical stack's next row, from it and those above, and its link."""
+  def next_row(
+    self, above: Float[Array, "b r w c"], label: Float[Array, "b 1 1 c"]
+  ) -> tuple[Float[Array, "b 1 w c"], Float[Array, "b 1 w p"]]:
+    """Returns the vertical stack's last row and its link; see `down`."""
     return self.down(above, label, self.vertical.last_row)
 
-  def next_id(self, left, link):
-    """What the horizontal stack adds at the last of the ids of a row."""
+  def next_id(
+    self, left: Float[Array, "b 1 r c"], link: Float[Array, "b 1 1 p"]
+  ) -> Float[Array, "b 1 1 c"]:
+    """Returns what the horizontal stack adds at the last id of a row."""
     return self.along(left, link, self.horizontal.last_row, False)
 
   def down(self, above, label, convolve):
-    """The vertical stack from rows with those above.
+    """Computes the vertical stack from rows and those above them.
 
     Returns:
       Its output, and its link: all that the horizontal stack adds to its own
@@ -148,12 +154,12 @@ class GatedLayer(nn.Module):
     return gate(features + self.vertical_class(label)), link
 
   def along(self, left, link, convolve, train):
-    """What the horizontal stack adds, from ids with those to their left."""
+    """Returns what the horizontal stack adds, from ids and those before."""
     gated = gate(convolve(left) + link)
     return self.drop(self.out(gated), deterministic=not train)
 
 
 def gate(x: Float[Array, "*b c"]) -> Float[Array, "*b d"]:
-  """tanh of one half of the channels times the sigmoid of the other."""
+  """Returns tanh of half of the channels times the sigmoid of the others."""
   a, b = jnp.split(x, 2, axis=-1)
   return jnp.tanh(a) * nn.sigmoid(b)

@@ -1,9 +1,9 @@
 """The nearest-code search as a Pallas kernel for TPU.
 
-`nearest_code` does not call it: it has been compiled for a TPU, but not yet
-timed on one, and it would have to beat what XLA makes of the plain search.
-`benchmarks/nearest_code.py` times both where it finds a TPU. There is none for
-GPU: Pallas's Triton backend is deprecated since JAX 0.12.
+The package does not use it: the kernel has been compiled for a TPU, but not yet
+timed on one, and it would have to be faster than XLA's program of the plain
+search. `benchmarks/nearest_code.py` times both if it finds a TPU. There is no
+kernel for GPU, because Pallas's Triton backend is deprecated since JAX 0.12.
 """
 
 from functools import partial
@@ -23,7 +23,7 @@ def nearest_tpu(
   tile: tuple[int, int] = (1024, 1024),
   interpret: bool = False,
 ) -> Int[Array, " n"]:
-  """`search.nearest_code` on one TPU core, in float32.
+  """Returns what `search.nearest_code` does, on one TPU core, in float32.
 
   For each tile of rows the tiles of codes come in order, and the least
   distance so far stays in VMEM.
@@ -32,7 +32,7 @@ def nearest_tpu(
     z: latents.
     codebook: codes.
     tile: rows and codes of a tile.
-    interpret: run as plain JAX, on any device.
+    interpret: whether to run as plain JAX, on any device.
   """
   n, d = z.shape
   rows, columns = tile
