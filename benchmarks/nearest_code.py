@@ -9,7 +9,7 @@ gives medians, and the ratio of the fastest of the others to ours. On a TPU the
 Pallas kernel is timed, too; on a GPU, torch runs on the GPU.
 `temporary` is what the compiled program holds beside its arguments and results.
 
-  pip install -r requirements-peers.txt
+  pip install ".[peers]"
   python benchmarks/nearest_code.py
 """
 

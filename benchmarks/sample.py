@@ -6,7 +6,7 @@ logits of that id only. The sampler of pythae runs its whole network for every
 id, as published; `pixelcnn like pythae's` has the same number of layers, the
 same number of channels and the same kernel size.
 
-  pip install -r requirements-peers.txt
+  pip install ".[peers]"
   python benchmarks/sample.py
 """
 

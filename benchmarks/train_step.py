@@ -10,7 +10,7 @@ them, in turn, on the same batch of 128 images; the fastest form of PyTorch, by
 its median, is compared. A ratio is our images/s over theirs, the median over
 the rounds.
 
-  pip install -r requirements-peers.txt
+  pip install ".[peers]"
   python benchmarks/train_step.py
 """
 

@@ -10,27 +10,19 @@ if TYPE_CHECKING:
   from vqvae_jax.config import Config
   from vqvae_jax.generators import Trained
 
-  __version__: str
+__version__ = "0.2.0"
 
-# Imports are at use: importing one quantizer should not import Orbax and
+# Other imports are at use: importing one quantizer should not import Orbax and
 # Grain, and commands guard their own imports.
 
 
 def __getattr__(name: str) -> Any:
-  """Looks up `Config` and `__version__`, when they are used."""
-  if name == "Config":
-    from vqvae_jax.config import Config
-
-    return Config
-  if name != "__version__":
+  """Imports `Config` when it is used."""
+  if name != "Config":
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-  import importlib.metadata
+  from vqvae_jax.config import Config
 
-  try:
-    return importlib.metadata.version("vqvae_jax")
-  except importlib.metadata.PackageNotFoundError:
-    # A clone that is not installed.
-    return "0.1.0"
+  return Config
 
 
 def load(

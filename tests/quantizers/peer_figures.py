@@ -3,7 +3,7 @@
 `peer_figures.npz` holds these arrays, so that the tests need no torch. To
 record them again:
 
-  pip install -r requirements-peers.txt
+  pip install ".[peers]"
   python tests/quantizers/peer_figures.py
 """
 

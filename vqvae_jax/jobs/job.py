@@ -157,8 +157,8 @@ def _generate(config, console, advise):
   with concurrent.futures.ThreadPoolExecutor(check.THREADS) as pool:
     store = open_format(folder.out, settings, pool)
     job = Job(config, folder, planned, store, shards, console)
-    done = _check_done(job, done)
-    todo = [shard for shard in mine if shard not in set(done)]
+    whole = _check_done(job, done)
+    todo = [shard for shard in mine if shard not in whole]
     speed = _write(job, todo, config.batch_size * model.mesh.size)
     left = len(shards) - len(folder.recorded(shards))
     if left:
@@ -219,7 +219,7 @@ def _settings(config, model, planned):
 
 
 def _check_done(job, done):
-  """Checks shards that exist, and returns those that are whole.
+  """Checks shards that exist, and returns the set of those that are whole.
 
   Raises:
     RunError: if one is broken, unless with --repair.
@@ -231,7 +231,7 @@ def _check_done(job, done):
     text = text.removesuffix(f"; {finish.REPAIR}")
     say(job.console, f"{text}; making it again")
     job.folder.discard(shard)
-  return [shard for shard in done if shard not in wrong]
+  return set(done) - wrong.keys()
 
 
 def _write(job: Job, todo: list[Shard], block: int) -> float:

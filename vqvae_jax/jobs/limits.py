@@ -8,12 +8,11 @@ from vqvae_jax.config import SampleConfig
 from vqvae_jax.data import DataSpec
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.jobs.folder import MAX_SHARDS, RECORDS, JobFolder
+from vqvae_jax.jobs.formats import FORMATS
 from vqvae_jax.machine import free_bytes, host_memory, size
 
 # A file takes at least one block of a file system.
 _BLOCK = 4096
-# Compression leaves at least this share of the pixels of a set.
-_COMPRESSED = 1 / 100
 # Bytes of an image in lists of labels, and in records.
 _LISTED = 40
 # Making a block needs at least this many copies of its images in float32.
@@ -92,12 +91,7 @@ def check_room(
   Raises:
     ConfigError: naming what is needed and what is free.
   """
-  pixels = num_images * int(np.prod(shape, dtype=np.int64))
-  needed = {
-    "npz": pixels,
-    "tfds": max(pixels * _COMPRESSED, num_images * 70),
-    "png": max(pixels * _COMPRESSED, num_images * _BLOCK),
-  }[kind]
+  needed = num_images * FORMATS[kind].least_bytes(shape)
   needed = (needed + shards * _BLOCK) * (1 - done / shards)
   free = free_bytes(out)
   if free is not None and needed > free:

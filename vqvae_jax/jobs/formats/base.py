@@ -15,6 +15,8 @@ from vqvae_jax.jobs.shards import Shard
 
 Images = UInt8[np.ndarray, "b h w c"]
 Labels = Int[np.ndarray, " n"]
+# Compression leaves at least this share of the pixels of a set.
+COMPRESSED = 1 / 100
 # Names from the folder of the set down to a file or folder.
 Names = tuple[str, ...]
 
@@ -57,6 +59,11 @@ class Format(abc.ABC):
   def check_classes(cls, class_names: Sequence[str]) -> None:
     """Raises `ConfigError` if the format cannot store these classes."""
     del class_names
+
+  @classmethod
+  @abc.abstractmethod
+  def least_bytes(cls, shape: Sequence[int]) -> float:
+    """Returns how many bytes an image of this shape needs at least."""
 
   @abc.abstractmethod
   def write(

@@ -1,7 +1,8 @@
 """Shards as NumPy archives."""
 
+import math
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from etils import epath
@@ -13,6 +14,11 @@ from vqvae_jax.jobs.shards import Shard
 
 class NpzFiles(OneFile):
   """`<number>-of-<shards>.npz`: images uint8 [n, h, w, c], labels int32 [n]."""
+
+  @classmethod
+  def least_bytes(cls, shape: Sequence[int]) -> float:
+    """Returns how many bytes an image of this shape needs at least."""
+    return math.prod(shape)
 
   def path(self, number: int) -> epath.Path:
     """Returns the path of the file of a shard."""

@@ -3,7 +3,8 @@
 import functools
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from etils import epath
@@ -11,7 +12,13 @@ from PIL import Image
 
 from vqvae_jax.files import replace
 from vqvae_jax.jobs.class_folders import class_folders
-from vqvae_jax.jobs.formats.base import Format, Images, Labels, Names
+from vqvae_jax.jobs.formats.base import (
+  COMPRESSED,
+  Format,
+  Images,
+  Labels,
+  Names,
+)
 from vqvae_jax.jobs.shards import Shard
 from vqvae_jax.pictures import png
 
@@ -26,6 +33,12 @@ class PngFolders(Format):
   """
 
   unit = "image"
+
+  @classmethod
+  def least_bytes(cls, shape: Sequence[int]) -> float:
+    """Returns how many bytes an image of this shape needs at least."""
+    # A file takes at least one block of a file system.
+    return max(math.prod(shape) * COMPRESSED, 4096)
 
   @functools.cached_property
   def _folders(self):

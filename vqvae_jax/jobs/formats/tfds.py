@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import logging
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from etils import epath
@@ -11,7 +12,7 @@ from etils import epath
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.extras import TFDS, need
 from vqvae_jax.files import PARTIAL
-from vqvae_jax.jobs.formats.base import Images, Labels, OneFile
+from vqvae_jax.jobs.formats.base import COMPRESSED, Images, Labels, OneFile
 from vqvae_jax.jobs.shards import Shard
 from vqvae_jax.pictures import png
 
@@ -43,6 +44,12 @@ class TfdsSet(OneFile):
     self._serializer = example_serializer.ExampleSerializer(
       self._features.get_serialized_info()
     )
+
+  @classmethod
+  def least_bytes(cls, shape: Sequence[int]) -> float:
+    """Returns how many bytes an image of this shape needs at least."""
+    # A record has a header beside the PNG file.
+    return max(math.prod(shape) * COMPRESSED, 70)
 
   @classmethod
   def check_classes(cls, class_names: Sequence[str]) -> None:
