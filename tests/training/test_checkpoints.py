@@ -40,20 +40,20 @@ def state(step: int, size: int = 16) -> TrainState:
   }
   best = {"params": params, "codebook": {"sums": np.full(3, step, np.float32)}}
   count = np.int32(step)
-  made = TrainState(
-    step=count,
-    params=params,
-    collections={"codebook": best["codebook"]},
-    opt_state=({"mean": params}, count),
-    average={},
-    plateau={"scale": np.float32(1)},
-    best=best,
-    best_loss=np.float32(1.5),
-    best_step=count,
-    evals_without_improvement=count,
-  )
+  fields = {
+    "step": count,
+    "params": params,
+    "collections": {"codebook": best["codebook"]},
+    "opt_state": ({"mean": params}, count),
+    "average": {},
+    "plateau": {"scale": np.float32(1)},
+    "best": best,
+    "best_loss": np.float32(1.5),
+    "best_step": count,
+    "evals_without_improvement": count,
+  }
   mesh = Mesh(np.array(jax.devices()[:1]), ("data",))
-  return jax.device_put(made, replicated(mesh))
+  return TrainState(**jax.device_put(fields, replicated(mesh)))
 
 
 LIKE = state(0)
