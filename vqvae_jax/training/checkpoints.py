@@ -14,9 +14,8 @@ import pathlib
 import sys
 import threading
 import warnings
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-import grain
 import jax
 import numpy as np
 from etils import epath
@@ -38,6 +37,17 @@ SET_ASIDE = ".set-aside"
 logging.getLogger("absl").addFilter(
   lambda record: "orbax" not in pathlib.Path(record.pathname).parts
 )
+
+
+@runtime_checkable
+class Resumable(Protocol):
+  """An iterator over training data whose position can be saved."""
+
+  def get_state(self) -> dict[str, Any]:
+    """Returns the position."""
+
+  def set_state(self, state: dict[str, Any]) -> None:
+    """Moves to a position."""
 
 
 class Checkpoints:
@@ -68,7 +78,7 @@ class Checkpoints:
     """Step of the newest checkpoint, or None."""
     return latest_step(self._directory)
 
-  def save(self, state: TrainState, iterator: grain.DatasetIterator):
+  def save(self, state: TrainState, iterator: Resumable):
     """Begins to write the state, which may be donated once this returns.
 
     Args:
@@ -100,7 +110,7 @@ class Checkpoints:
     )
 
   def restore(
-    self, like: TrainState, iterator: grain.DatasetIterator, step: int
+    self, like: TrainState, iterator: Resumable, step: int
   ) -> TrainState:
     """Returns the state of a step; `iterator` is moved to the same position.
 

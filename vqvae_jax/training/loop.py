@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +19,7 @@ from vqvae_jax.data import Data, eval_batches, make_train_iterator
 from vqvae_jax.errors import Interrupted, RunError
 from vqvae_jax.progress import say, working
 from vqvae_jax.sharding import to_global
-from vqvae_jax.training.checkpoints import Checkpoints
+from vqvae_jax.training.checkpoints import Checkpoints, Resumable
 from vqvae_jax.training.programs import Programs
 from vqvae_jax.training.reporting import Reporter
 from vqvae_jax.training.state import Task, TrainState, all_finite, make_select
@@ -239,7 +238,7 @@ class _Loop:
       self._reporter.pictures(pending[0], self._run.pictures(state.best, sums))
     return state, sums
 
-  def save(self, state: TrainState, iterator: grain.DatasetIterator) -> None:
+  def save(self, state: TrainState, iterator: Resumable) -> None:
     """Begins to save the state.
 
     Raises:
