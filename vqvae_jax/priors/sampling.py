@@ -4,6 +4,7 @@ import dataclasses
 import math
 import numbers
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,21 +26,24 @@ class Sampling:
   """How ids are drawn from a prior.
 
   Attributes:
-    temperature: 1 samples the distribution that the prior learned, 0 takes the
-      likeliest id each time.
+    temperature: number from 0 on; 1 samples the distribution that the prior
+      learned, 0 takes the likeliest id each time.
     top_k: number of the likeliest codes to draw among; None draws among all.
-    top_p: draws among the smallest set of the likeliest codes whose
-      probabilities sum to at least this; 1 draws among all.
-    guidance: how far to push each image towards its class; see `choice.guide`.
-    decode_steps: forward passes of a masked prior, at most one for each id;
-      None is 12, or one for each id if there are fewer.
+    top_p: number in (0, 1]; draws among the smallest set of the likeliest codes
+      whose probabilities sum to at least this.
+    guidance: number from 0 on; pushes each image towards its class, see
+      `choice.guide`.
+    decode_steps: number of forward passes of a masked prior, at most one for
+      each id; None is 12, or one for each id if there are fewer.
   """
 
-  temperature: float = 1.0
-  top_k: int | None = None
-  top_p: float = 1.0
-  guidance: float = 0.0
-  decode_steps: int | None = None
+  # Any, because the values come from users: they are checked below, and become
+  # numbers of Python.
+  temperature: Any = 1.0
+  top_k: Any = None
+  top_p: Any = 1.0
+  guidance: Any = 0.0
+  decode_steps: Any = None
 
   def __post_init__(self):
     for name in ("temperature", "top_p", "guidance"):

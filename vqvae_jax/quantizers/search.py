@@ -26,7 +26,7 @@ def at_least_float32(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def nearest_code(
-  z: Float[Array, "n d"], codebook: Float[Array, "k d"]
+  z: Float[Array, "n d"], codebook: Float[Array, "k width"]
 ) -> Int[Array, " n"]:
   """Returns the index of the code with the least distance to each latent.
 
