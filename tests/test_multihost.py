@@ -20,7 +20,6 @@ from vqvae_jax.config import Config, SampleConfig
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generators import build
 from vqvae_jax.generators.weights import load_stage
-from vqvae_jax.runs import train as run
 from vqvae_jax.sharding import make_mesh
 from vqvae_jax.training import workdir
 
@@ -57,6 +56,8 @@ def finish(process):
 def devices(count):
   with pytest.MonkeyPatch.context() as patch:
     mesh = make_mesh(jax.devices()[:count])
+    # The package has a function of the name of this module.
+    run = sys.modules["vqvae_jax.runs.train"]
     patch.setattr(run, "make_mesh", lambda: mesh)
     yield
 

@@ -43,7 +43,7 @@ def size(count: float) -> str:
   return f"{count:,{digits}} {units[power]}"
 
 
-def free_bytes(folder: epath.Path) -> int | None:
+def free_bytes(folder: epath.PathLike) -> int | None:
   """Returns the free bytes of the disk of a folder, which need not exist."""
   if is_remote(folder):
     return None

@@ -209,7 +209,7 @@ def code_map(
   return to_uint8(colours).repeat(rows, axis=1).repeat(columns, axis=2)
 
 
-def usage_plot(counts: Float[np.ndarray, "m k"]) -> UInt8[np.ndarray, "h w 3"]:
+def usage_plot(counts: Float[np.ndarray, "*m k"]) -> UInt8[np.ndarray, "h w 3"]:
   """Returns a plot of how often each code is used, on a logarithmic axis.
 
   Args:

@@ -171,5 +171,5 @@ def test_configuration_reaches_the_quantizer():
   quantizer = build_vqvae(config, 1, 4).quantizer
   assert (quantizer.codebook_size, quantizer.code_dim) == (7, 5)
   assert quantizer.commitment == 2.0
-  assert quantizer.decay == 0.8
+  assert quantizer.codebook_ema == 0.8
   assert quantizer.revive_below == 0.2

@@ -13,6 +13,7 @@ from tensorboardX.proto import event_pb2
 
 from vqvae_jax import machine
 from vqvae_jax.config import BaselineConfig, Config, PriorConfig, generators
+from vqvae_jax.data import Data
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generators import build
 from vqvae_jax.runs import stages
@@ -124,7 +125,7 @@ class Drawn:
 
 
 def test_the_training_goes_on_with_the_step_that_was_timed(caplog):
-  data = type("Data", (), {"spec": SPEC, "__getitem__": lambda *_: Drawn()})()
+  data = Data(SPEC, {"train": Drawn(), "validation": Drawn()})
   task = tokenizer_task()
   programs = Programs(task, TOKENIZER, 16, MESH, key_seed=0)
   config = dataclasses.replace(TOKENIZER, eval_every=7)

@@ -40,6 +40,15 @@ class Line:
     del arrays, key
     return variables
 
+  def evaluate(self, variables, frozen, batch):
+    raise NotImplementedError
+
+  def summarize(self, sums):
+    raise NotImplementedError
+
+  def warning(self, sums):
+    raise NotImplementedError
+
 
 SGD = StageConfig(
   optimizer="sgd",

@@ -7,6 +7,8 @@ card has no date, so that the same job gives the same bytes.
 import json
 from typing import Any
 
+from vqvae_jax.jobs.formats import FORMATS
+
 _HOW = {
   "prior": (
     "Each image was drawn from a generative model of the training images. It "
@@ -139,23 +141,9 @@ def _classes(classes):
 
 def _loading(settings, classes):
   labelled = bool(settings["class_names"])
-  if settings["format"] == "npz":
-    return _code(
-      "import glob, numpy as np",
-      "shards = [np.load(path) for path in sorted(glob.glob('*-of-*.npz'))]",
-      "images = np.concatenate([shard['images'] for shard in shards])",
-      "labels = np.concatenate([shard['labels'] for shard in shards])",
-    )
-  if settings["format"] == "tfds":
-    code = _code(
-      "import tensorflow_datasets as tfds",
-      "builder = tfds.builder_from_directory('.')",
-      "source = builder.as_data_source(split='train')",
-    )
-    return code + (
-      "\nThe files are ArrayRecord: `as_dataset()` needs TFRecord and does not "
-      "read them.\n"
-    )
+  kind = FORMATS[settings["format"]]
+  if kind.loading:
+    return _code(*kind.loading) + (f"\n{kind.advice}\n" if kind.advice else "")
   if not labelled:
     return _code(
       "from pathlib import Path",

@@ -181,7 +181,7 @@ def _bytes(tree):
   )
 
 
-def check_disk(costs: Sequence[Cost], folder: epath.Path):
+def check_disk(costs: Sequence[Cost], folder: epath.PathLike) -> None:
   """Refuses a run whose checkpoints do not fit on the disk.
 
   Raises:
@@ -199,7 +199,7 @@ def check_disk(costs: Sequence[Cost], folder: epath.Path):
 def lines(
   costs: Sequence[Cost],
   mesh: Mesh,
-  folder: epath.Path,
+  folder: epath.PathLike,
   shorter: Callable[[str], str | None],
 ) -> list[str]:
   """Returns the plan of the stages still to be trained, line by line.
@@ -207,7 +207,7 @@ def lines(
   Args:
     costs: cost of each stage.
     mesh: devices of the run.
-    folder: the run folder.
+    folder: path of the run folder.
     shorter: function from the name of a stage to a flag that makes it faster,
       besides fewer steps, in words.
   """

@@ -14,7 +14,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from vqvae_jax.config import StageConfig
 from vqvae_jax.training import optimizers
@@ -89,7 +89,7 @@ class TrainState:
   """All that the next step depends on, except the position in the data.
 
   Attributes:
-    step: number of optimizer steps done.
+    step: number of optimizer steps done, int32 [].
     params: weights.
     collections: the other variables of the model, such as the codebook and its
       running statistics, or the statistics of batch normalisation.
@@ -99,22 +99,25 @@ class TrainState:
       or {} for other schedules.
     best: the variables with the least validation loss so far, or the latest
       that were evaluated, if that loss does not select.
-    best_loss: that loss. It is infinite before the first evaluation, and always
-      if the loss does not select.
-    best_step: the step of `best`.
-    evals_without_improvement: number of evaluations since `best_step`.
+    best_loss: that loss, float32 []. It is infinite before the first
+      evaluation, and always if the loss does not select.
+    best_step: the step of `best`, int32 [].
+    evals_without_improvement: number of evaluations since `best_step`,
+      int32 [].
   """
 
-  step: Int[Array, ""]
+  # Operations on trees also put shapes, names or None in place of arrays, so
+  # that no narrower annotation would be true.
+  step: PyTree
   params: PyTree
   collections: dict[str, PyTree]
   opt_state: PyTree
   average: PyTree
   plateau: PyTree
   best: PyTree
-  best_loss: Float[Array, ""]
-  best_step: Int[Array, ""]
-  evals_without_improvement: Int[Array, ""]
+  best_loss: PyTree
+  best_step: PyTree
+  evals_without_improvement: PyTree
 
   @property
   def variables(self) -> PyTree:

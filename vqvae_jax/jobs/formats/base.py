@@ -26,10 +26,14 @@ class Format(abc.ABC):
 
   Attributes:
     unit: what a file holds, for messages: "image" or "file".
+    loading: lines of Python that load a set, for its card.
+    advice: a sentence about loading a set, for its card.
     extras: names of the files that `complete` writes.
   """
 
   unit: ClassVar[str] = "file"
+  loading: ClassVar[tuple[str, ...]] = ()
+  advice: ClassVar[str] = ""
   extras: tuple[str, ...] = ()
 
   def __init__(

@@ -15,6 +15,13 @@ from vqvae_jax.jobs.shards import Shard
 class NpzFiles(OneFile):
   """`<number>-of-<shards>.npz`: images uint8 [n, h, w, c], labels int32 [n]."""
 
+  loading = (
+    "import glob, numpy as np",
+    "shards = [np.load(path) for path in sorted(glob.glob('*-of-*.npz'))]",
+    "images = np.concatenate([shard['images'] for shard in shards])",
+    "labels = np.concatenate([shard['labels'] for shard in shards])",
+  )
+
   @classmethod
   def least_bytes(cls, shape: Sequence[int]) -> float:
     """Returns how many bytes an image of this shape needs at least."""

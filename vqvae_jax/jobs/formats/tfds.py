@@ -24,6 +24,15 @@ class TfdsSet(OneFile):
   """
 
   NAME = "generated"
+  loading = (
+    "import tensorflow_datasets as tfds",
+    "builder = tfds.builder_from_directory('.')",
+    "source = builder.as_data_source(split='train')",
+  )
+  advice = (
+    "The files are ArrayRecord: `as_dataset()` needs TFRecord and does not "
+    "read them."
+  )
 
   def __init__(self, *args):
     super().__init__(*args)
