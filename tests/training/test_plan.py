@@ -13,7 +13,7 @@ from tensorboardX.proto import event_pb2
 
 from vqvae_jax import machine
 from vqvae_jax.config import BaselineConfig, Config, PriorConfig, generators
-from vqvae_jax.data import Data
+from vqvae_jax.data import Data, Split
 from vqvae_jax.errors import ConfigError
 from vqvae_jax.generators import build
 from vqvae_jax.runs import stages
@@ -112,10 +112,11 @@ def test_bytes_in_words():
   assert machine.free_bytes(pathlib.Path("no/such/folder")) > 0
 
 
-class Drawn:
+class Drawn(Split):
   """A training split of bars."""
 
-  labels = draw_batch(0, 30)["label"]
+  def __init__(self):
+    self.labels = draw_batch(0, 30)["label"]
 
   def __len__(self):
     return 30
@@ -184,7 +185,7 @@ def test_a_long_plan_says_what_shortens_it(tmp_path):
     "tokenizer: 1.5 million parameters; 100 steps of 64 images at 5.33 "
     "images/s: about 20 min"
   )
-  assert lines[2].startswith("time: about 3 h 6 min on this machine")
+  assert lines[2].startswith("time: about 3 h 6 min if this machine")
   assert lines[3].startswith("memory: 2.0 GB of ")
   assert "disk: 6.0 kB for checkpoints" in lines[3]
   assert lines[4] == (

@@ -52,7 +52,7 @@ def make_pictures(
   def draw(variables, sums):
     weights = {**earlier, stage.name: stage.weights(variables)}
     measured = jax.device_get(task.summarize(sums))
-    quality = result({VALIDATION + k: v for k, v in measured.items()})
+    quality = result({VALIDATION + k: float(v) for k, v in measured.items()})
     drawn = {}
     for function in of_weights:
       drawn |= function(weights, f"validation images: {quality}")

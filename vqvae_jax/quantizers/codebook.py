@@ -6,6 +6,7 @@ in half precision, distances lose the difference between near codes.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, Key
 
@@ -142,7 +143,9 @@ def usage_counts(ids: Int[Array, "..."], k: int) -> Float[Array, " k"]:
   return with_auto_axes(count, PartitionSpec(), ids)
 
 
-def perplexity(counts: Float[Array, "... k"]) -> Float[Array, "..."]:
+def perplexity(
+  counts: Float[Array | np.ndarray, "... k"],
+) -> Float[Array, "..."]:
   """Returns exp(entropy of the frequencies): 1 (one code) to k (all even)."""
   total = counts.sum(axis=-1, keepdims=True)
   frequencies = counts / jnp.maximum(total, 1)
@@ -150,8 +153,8 @@ def perplexity(counts: Float[Array, "... k"]) -> Float[Array, "..."]:
 
 
 def code_statistics(
-  z: Float[Array, "n d"], ids: Int[Array, " n"], k: int
-) -> tuple[Float[Array, " k"], Float[Array, "k d"]]:
+  z: Float[Array | np.ndarray, "n d"], ids: Int[Array, " n"], k: int
+) -> tuple[Float[Array | np.ndarray, " k"], Float[Array, "k d"]]:
   """Returns the number and the sum of the latents that chose each code."""
 
   def scatter(z, ids):

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 VALIDATION = "validation_"
 
 
-def describe(metrics: Mapping[str, float]) -> list[str]:
+def describe(metrics: Mapping[str, Any]) -> list[str]:
   """Returns metrics in words with their units, the most important first.
 
   Args:
@@ -33,15 +34,13 @@ def describe(metrics: Mapping[str, float]) -> list[str]:
   return found
 
 
-def result(metrics: Mapping[str, float]) -> str:
+def result(metrics: Mapping[str, Any]) -> str:
   """Returns the figures of a trained stage on validation images in a line."""
   held_out = {k: v for k, v in metrics.items() if k.startswith(VALIDATION)}
   return ", ".join(describe(held_out))
 
 
-def with_units(
-  metrics: Mapping[str, float], likelihood: str
-) -> dict[str, float]:
+def with_units(metrics: Mapping[str, Any], likelihood: str) -> dict[str, Any]:
   """Returns the metrics, with the error named after the likelihood."""
   names = {"laplace": "absolute_error", "bernoulli": "cross_entropy"}
   name = names.get(likelihood)
