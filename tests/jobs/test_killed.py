@@ -73,7 +73,8 @@ def test_killed_job_ends_with_the_same_images(tiny_run, tmp_path):
     assert not (killed / "manifest.json").exists()
   workers = [start(run, killed, worker) for worker in (0, 1)]
   for process in workers:
-    assert process.wait(120) == 0, process.stderr.read()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
   found = files(killed)
   assert found == files(whole)
   assert len(found) == IMAGES

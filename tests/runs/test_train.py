@@ -127,7 +127,8 @@ def test_killed_and_resumed_is_the_same_bit_for_bit(dataset, tmp_path):
     wait_for_lines(process, killed.workdir, lines)
     time.sleep(random.Random(lines).uniform(0, 0.05))
     process.kill()
-    kills += process.wait() == -signal.SIGKILL
+    process.communicate()
+    kills += process.returncode == -signal.SIGKILL
   process = start_process(killed)
   output, _ = process.communicate()
   assert process.returncode == 0, output
