@@ -53,11 +53,14 @@ def load_stage(
   directory = epath.Path(workdir) / stage.name
   try:
     variables, step = checkpoints.load_model(directory, like, step, built_upon)
-  except RunError:
+  except RunError as error:
     if STATISTICS not in like:
       raise
     # Earlier versions stored the statistics of a DCGAN under another name.
     stored = {"params": like["params"], "codebook": like[STATISTICS]}
-    loaded, step = checkpoints.load_model(directory, stored, step, built_upon)
+    try:
+      loaded, step = checkpoints.load_model(directory, stored, step, built_upon)
+    except RunError:
+      raise error from None
     variables = {"params": loaded["params"], STATISTICS: loaded["codebook"]}
   return stage.weights(variables), step
