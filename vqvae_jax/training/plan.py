@@ -110,14 +110,7 @@ def measure(
   key = programs.key
   like = jax.tree.map(_abstract, (task.frozen, state, batch, key))
   analysis = programs.step.lower(*like).compile().memory_analysis()
-  need = _bytes(state) + _bytes(batch)
-  if analysis is not None:
-    need = (
-      analysis.argument_size_in_bytes
-      + analysis.output_size_in_bytes
-      - analysis.alias_size_in_bytes
-      + analysis.temp_size_in_bytes
-    )
+  need = _needed(analysis) or _bytes(state) + _bytes(batch)
   if need > memory:
     raise ConfigError(
       f"a step of the {title} with {programs.batch_size:,} images needs "
@@ -142,6 +135,18 @@ def measure(
     memory_bytes=need,
   )
   return cost, variables
+
+
+def _needed(analysis):
+  """Returns the bytes that a program needs, or 0 if XLA does not tell."""
+  if analysis is None:
+    return 0
+  return (
+    analysis.argument_size_in_bytes
+    + analysis.output_size_in_bytes
+    - analysis.alias_size_in_bytes
+    + analysis.temp_size_in_bytes
+  )
 
 
 def _timed(programs, frozen, data, batch, key):

@@ -74,17 +74,20 @@ class Reporter:
       per=batch_size,
       phase="compiling",
     )
-    if not self._active:
-      return
+    if self._active:
+      self._open(start)
+
+  def _open(self, start):
+    """Opens the files, without what was reported after step `start`."""
     self._metrics_file = self._workdir / "metrics.jsonl"
-    forget_after(self._metrics_file, stage, start)
+    forget_after(self._metrics_file, self._stage, start)
     # Object stores (gs://...) cannot append to a file.
-    self._appends = not is_remote(workdir)
+    self._appends = not is_remote(self._workdir)
     self._waiting: list[str] = []
     # With two runs, TensorBoard draws both in one chart. Each stage has a
     # folder of its own, because events after `start` are dropped by folder.
     self._boards = {
-      run: _open_board(self._workdir / stage / run, start)
+      run: _open_board(self._workdir / self._stage / run, start)
       for run in ("train", "validation")
     }
     settings = self._workdir / "config.json"
