@@ -257,7 +257,6 @@ def test_the_jacobian_goes_through_the_convolutions(runs):
     ("vae", {"top_k": 3}, "--top-k 3 is not"),
     ("vae", {"top_p": 0.9}, "--top-p 0.9 is not"),
     ("vae", {"decode_steps": 3}, "--decode-steps 3 is not"),
-    ("vae", {"mode": "walk", "temperature": 0.5}, "--temperature 0.5 is for"),
   ],
 )
 def test_what_does_not_apply_is_named(model, changes, message, runs, tmp_path):

@@ -16,7 +16,13 @@ from vqvae_jax.config import BaselineConfig, Config, from_dict
 from vqvae_jax.errors import ConfigError, Interrupted, RunError
 from vqvae_jax.generators import build
 from vqvae_jax.sharding import make_mesh, replicated, to_global
-from vqvae_jax.training import checkpoints, continuing, loop, workdir
+from vqvae_jax.training import (
+  checkpoints,
+  continuing,
+  loop,
+  optimizers,
+  workdir,
+)
 from vqvae_jax.training.state import init_state, make_train_step
 
 BASELINE = BaselineConfig(
@@ -136,7 +142,7 @@ def test_statistics_of_micro_batches_are_averaged():
   config = dataclasses.replace(BASELINE, accumulate=2).resolve("dcgan")
   key, batch = jax.random.key(7), jax.tree.map(jnp.asarray, draw_batch(0))
   before = before.replace(
-    opt_state=states.optimizers.optimizer(config).init(before.params)
+    opt_state=optimizers.optimizer(config).init(before.params)
   )
   after, _ = jax.jit(make_train_step(task, config))((), before, batch, key)
   prepare_key, loss_key, _ = jax.random.split(jax.random.fold_in(key, 0), 3)

@@ -124,6 +124,6 @@ def test_nothing_to_sample_from(settings, tmp_path):
 
 def test_too_large_top_k(settings, tmp_path):
   with pytest.raises(
-    ConfigError, match="top_k 17 is not a whole number from 1 to 16"
+    ConfigError, match="top_k 17 is not between 1 and the 16 codes"
   ):
     tiny.sample(dataclasses.replace(settings, out=str(tmp_path), top_k=17))

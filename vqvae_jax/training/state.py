@@ -110,7 +110,7 @@ class TrainState:
   # that no narrower annotation would be true.
   step: PyTree
   params: PyTree
-  collections: dict[str, PyTree]
+  collections: PyTree
   opt_state: PyTree
   average: PyTree
   plateau: PyTree
