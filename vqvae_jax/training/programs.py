@@ -7,6 +7,7 @@ from jaxtyping import Array, Key
 
 from vqvae_jax.config import StageConfig
 from vqvae_jax.data import Data, DataSpec
+from vqvae_jax.draws import permutation
 from vqvae_jax.sharding import local_rows, replicated, split, to_global
 from vqvae_jax.training.state import (
   Task,
@@ -59,7 +60,7 @@ class Programs:
   def first_state(self, data: Data) -> TrainState:
     """Computes the state at step 0; first codes come from several batches."""
     train = data["train"]
-    rows = np.random.default_rng(0).permutation(len(train))
+    rows = permutation(len(train), 0)
     rows = np.resize(rows, self._first_rows(len(train)))
     batch = to_global(local_rows(train.gather(rows)), self.mesh)
     return self.init(batch, jax.random.fold_in(self.key, 2**32 - 1))
