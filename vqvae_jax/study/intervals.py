@@ -15,7 +15,7 @@ class Estimate(NamedTuple):
   Attributes:
     mean: the mean; NaN without values.
     low: lower end of the interval, -inf where the values do not give one.
-    high: upper end, inf likewise.
+    high: upper end, inf if there is none.
     seeds: number of values.
     p_value: two-sided p-value of the mean being zero; NaN without a test.
   """

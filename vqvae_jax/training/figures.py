@@ -20,11 +20,11 @@ def describe(metrics: Mapping[str, Any]) -> list[str]:
   """
   found = []
   for name, (before, digits, after) in _WORDS.items():
-    learnt, held_out = metrics.get(name), metrics.get(VALIDATION + name)
-    if learnt is None and held_out is None:
+    trained, held_out = metrics.get(name), metrics.get(VALIDATION + name)
+    if trained is None and held_out is None:
       continue
-    text = f"{before}{held_out if learnt is None else learnt:{digits}}{after}"
-    if learnt is not None and held_out is not None:
+    text = f"{before}{held_out if trained is None else trained:{digits}}{after}"
+    if trained is not None and held_out is not None:
       text += f" (validation {held_out:{digits}})"
     found.append(text)
   for name, (before, digits, after) in _HELD_OUT.items():

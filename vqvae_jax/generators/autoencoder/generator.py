@@ -16,9 +16,6 @@ from vqvae_jax.generators.plan import Plan
 from vqvae_jax.generators.starts import Variation, plan_variation
 from vqvae_jax.generators.vectors import STAGE, VectorGenerator
 
-WALK_STEPS = 10
-STEP_SIZE = 0.3
-
 
 class AutoencoderGenerator(VectorGenerator):
   """An autoencoder, and a Gaussian for each class fitted to its latents."""
@@ -63,8 +60,8 @@ def wander(trained, config: SampleConfig) -> Plan:
     UserError: if the training images cannot be read or are too few.
   """
   settings = {
-    "walk_steps": config.walk_steps or WALK_STEPS,
-    "step_size": config.step_size or STEP_SIZE,
+    "walk_steps": config.walk_steps,
+    "step_size": config.step_size,
   }
   generator = trained.generator
 

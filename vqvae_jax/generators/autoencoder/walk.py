@@ -10,7 +10,7 @@ posterior of a VAE whose pixels have standard deviation e.
 This is in the spirit of Chadebec, Thibeau-Sutre, Burgos and Allassonniere:
 "Data augmentation in high dimensional low sample size setting using a
 geometry-based variational autoencoder", arXiv 2103.13751. There the metric is
-learnt together with the VAE and sampled by Hamiltonian Monte Carlo; here it is
+learned together with the VAE and sampled by Hamiltonian Monte Carlo; here it is
 the decoder's own, and no step is accepted or rejected.
 """
 
